@@ -1,0 +1,1 @@
+"""An AI voice on an Asterisk telephone line."""

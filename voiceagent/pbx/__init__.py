@@ -1,0 +1,1 @@
+"""Trio shells around the wire: the AudioSocket line, its listener, the media clock."""

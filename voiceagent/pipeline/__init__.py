@@ -1,0 +1,1 @@
+"""The Trio stages of a conversation, one async function each."""

@@ -1,0 +1,1 @@
+"""Speech and dialogue providers, one file each, blind to one another."""

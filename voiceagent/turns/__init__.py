@@ -1,0 +1,1 @@
+"""Turn-taking as pure state machines: time comes in as an argument, decisions come out."""
