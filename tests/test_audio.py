@@ -1,5 +1,6 @@
 """PCM arithmetic: rates, filters, levels, files."""
 
+import itertools
 import math
 
 import numpy as np
@@ -18,7 +19,7 @@ RATES = [8000, 12000, 16000, 24000, 32000, 44100, 48000, 96000, 192000]
 
 def cut(data: bytes, edges: list[int]) -> list[bytes]:
     points = [0, *sorted(edge * 2 for edge in edges if edge * 2 <= len(data)), len(data)]
-    return [data[a:b] for a, b in zip(points, points[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(points)]
 
 
 @pytest.mark.parametrize("source", RATES)

@@ -101,7 +101,7 @@ class AgentStarted:
 
 @frozen
 class AgentSaid:
-    """A piece of the agent's speech is over. `heard` is the share (0 to 1) of its audio that was written to the line."""
+    """A piece of the agent's speech is over. `heard` is the share (0 to 1) of its audio written to the line."""
 
     at: float
     call: str

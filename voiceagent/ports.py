@@ -32,7 +32,7 @@ class ProviderError(Exception):
 class Expectation:
     """What the dialogue can act on now, for recognisers that profit from knowing.
 
-    A phrase is lower-case words; `{slot}` in it stands for any one of `slots["slot"]`, which are phrases of plain words.
+    A phrase is lower-case words; `{slot}` in it stands for any one of `slots["slot"]`, which are plain phrases.
     No phrases at all: anything may be said.
     """
 
