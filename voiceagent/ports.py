@@ -63,10 +63,10 @@ class SpeechToText(Protocol):
 
 
 class Vad(Protocol):
-    """Voice or not, for one call. Stateful: frames come in order."""
+    """Voice or not, for one call. Stateful: audio comes in order, at one rate (8, 16, 32 or 48 kHz)."""
 
-    def is_speech(self, frame: Pcm) -> bool:
-        """`frame` is exactly 20 ms at 8, 16, 32 or 48 kHz; the rate never changes within one detector."""
+    def detect(self, audio: Pcm) -> list[bool]:
+        """One verdict for each 20 ms frame of `audio`, which is a whole number of frames."""
 
 
 # Talking -------------------------------------------------------------------------------------------------------------
