@@ -149,6 +149,15 @@ class WorkerRestarted:
 
 
 @frozen
+class CallCrashed:
+    """A call ended by an error of ours; other calls go on. CallEnded follows."""
+
+    at: float
+    call: str
+    traceback: str
+
+
+@frozen
 class CallEnded:
     """The canonical record of a call. `cause` is a short constant; `detail` explains the unusual ones."""
 
@@ -181,6 +190,7 @@ Event: TypeAlias = (
     | ToolFinished
     | ProviderFailed
     | WorkerRestarted
+    | CallCrashed
     | CallEnded
 )
 

@@ -1,7 +1,7 @@
 """Changing the sample rate.
 
-`resample` (soxr) for whole utterances. `StreamResampler` for live audio: soxr's stream holds back up to 115 ms, a short
-polyphase FIR less than 2 ms.
+`resample` (soxr) for whole utterances, `SpeechResampler` (soxr) for those that come in pieces faster than they are
+spoken, `StreamResampler` for live audio: soxr's stream holds back up to 115 ms, a short polyphase FIR less than 2 ms.
 """
 
 from math import gcd
@@ -22,6 +22,18 @@ def resample(pcm: Pcm, rate: int) -> Pcm:
         return pcm
     converted = soxr.resample(samples_of(pcm.data), pcm.rate, rate, quality="HQ")
     return Pcm(rate, converted.astype("<i2", copy=False).tobytes())
+
+
+class SpeechResampler:
+    """Changes the rate of one utterance that comes in chunks. Feed in order, the last chunk (may be empty) marked."""
+
+    def __init__(self, source_rate: int, target_rate: int) -> None:
+        self._stream = soxr.ResampleStream(source_rate, target_rate, 1, dtype="int16", quality="HQ")
+
+    def convert(self, data: bytes, *, last: bool) -> bytes:
+        """What s16le samples at the target rate are ready; the rest comes with `last`."""
+        converted = self._stream.resample_chunk(samples_of(data), last=last)
+        return converted.astype("<i2", copy=False).tobytes()
 
 
 class StreamResampler:
