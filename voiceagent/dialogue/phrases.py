@@ -1,0 +1,70 @@
+"""Words and phrase templates: how spoken text is compared with what a flow expects.
+
+A template is plain lower-case words with three marks: `[a few words]` may be left out, `(this|that)` is a choice, and
+`{slot}` stands for any phrase of that slot. `expand` turns a template into every plain phrase it stands for.
+"""
+
+import re
+from collections.abc import Callable
+
+#: One template may stand for at most this many phrases: recognisers are given them all.
+MAX_EXPANSION = 32
+
+_GROUP = re.compile(r"\[([^][()]*)\]|\(([^][()]*)\)")
+_PLAIN = re.compile(r"(?:[a-z']+|\{[a-z_]+\})(?: (?:[a-z']+|\{[a-z_]+\}))*")
+_SLOT = re.compile(r"\{([^{}]*)\}")
+_WORD = re.compile(r"[0-9]+|[^\W\d_]+(?:'[^\W\d_]+)*")
+
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+)
+_SMALL = (*_ONES.split(), "eighteen", "nineteen")
+_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of `text`, lower case, no punctuation; numbers below 100 as words ("9 a.m." is nine a m)."""
+    text = re.sub(r"\b([ap])\.?m\b\.?", r"\1 m", text.lower().replace("’", "'"))
+    text = re.sub(r"(?<=\d)(?=[ap] m\b)", " ", text)
+    text = re.sub(r"\b(\d{1,2}):00\b", r"\1", text)
+    return tuple(word for found in _WORD.findall(text) for word in _number(found))
+
+
+def _number(word: str) -> tuple[str, ...]:
+    if not (word.isascii() and word.isdigit()):
+        return (word,)
+    value = int(word) if len(word) <= 2 else 100
+    if value >= 100:
+        return tuple(_SMALL[int(digit)] for digit in word)
+    if value < 20:
+        return (_SMALL[value],)
+    return (_TENS[value // 10], *((_SMALL[value % 10],) if value % 10 else ()))
+
+
+def expand(template: str) -> tuple[str, ...]:
+    """Every phrase `template` stands for, in order. Raises ValueError saying what is wrong with it."""
+    waiting, phrases = [template], dict[str, None]()
+    while waiting:
+        text = waiting.pop(0)
+        group = _GROUP.search(text)
+        if group is None:
+            phrases[" ".join(text.split())] = None
+        else:
+            choices = ["", group[1]] if group[1] is not None else group[2].split("|")
+            waiting[:0] = [f"{text[: group.start()]} {choice} {text[group.end() :]}" for choice in choices]
+        if len(waiting) + len(phrases) > MAX_EXPANSION:
+            raise ValueError(f"stands for more than {MAX_EXPANSION} phrases")
+    for phrase in phrases:
+        if not _PLAIN.fullmatch(phrase):
+            raise ValueError("is not plain lower-case words with [optional], (one|other) and {slot}")
+    return tuple(phrases)
+
+
+def slots_in(text: str) -> tuple[str, ...]:
+    """The names in braces in `text`, in order."""
+    return tuple(_SLOT.findall(text))
+
+
+def replace_slots(text: str, value: Callable[[str], str]) -> str:
+    """`text` with every `{name}` replaced by `value(name)`."""
+    return _SLOT.sub(lambda found: value(found[1]), text)
