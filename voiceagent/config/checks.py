@@ -1,0 +1,49 @@
+"""What no single key can say: whether the settings fit each other."""
+
+import re
+from collections.abc import Iterator
+
+from voiceagent.config.places import built_in_flows, flow_path
+from voiceagent.config.problems import KeyPath, Problem, nearest
+from voiceagent.config.settings import AgentConfig, Config
+
+#: `providers.NAME.type`: which classes of settings there are.
+PROVIDER_TYPES = ("embedded",)
+
+
+def check(config: Config) -> Iterator[Problem]:
+    """Every problem that the settings have with one another."""
+    for section, names in (("agents", config.agents), ("providers", config.providers)):
+        for name in names:
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                yield Problem((section, name), "a name of letters, digits, '-' and '_'", got=repr(name))
+    if config.audiosocket.accept == "announced":
+        yield Problem(("audiosocket", "accept"), "'any', as nothing announces calls in this version")
+    yield from _check_name(("audiosocket", "agent"), config.audiosocket.agent, "agents", tuple(config.agents))
+    for name, provider in config.providers.items():
+        if provider.type not in PROVIDER_TYPES:
+            what = f"one of the provider types of this version ({', '.join(PROVIDER_TYPES)})"
+            yield Problem(("providers", name, "type"), what, nearest(provider.type, PROVIDER_TYPES))
+    for name, agent in config.agents.items():
+        if agent.kind == "conversation":
+            yield from _check_conversation(name, agent, config)
+
+
+def _check_conversation(name: str, agent: AgentConfig, config: Config) -> Iterator[Problem]:
+    yield from _check_name(("agents", name, "stt"), agent.stt, "providers", tuple(config.providers))
+    yield from _check_name(("agents", name, "tts"), agent.tts, "providers", tuple(config.providers))
+    if agent.llm:
+        what = "no language model, as no provider type offers one in this version"
+        yield Problem(("agents", name, "llm"), what)
+    if agent.flow:
+        if not flow_path(agent.flow, config.directory).is_file():
+            known = built_in_flows()
+            what = f"a built-in flow ({', '.join(known)}) or a file, relative to {config.directory}"
+            yield Problem(("agents", name, "flow"), what, nearest(agent.flow, known))
+    elif not agent.llm:
+        yield Problem(("agents", name, "flow"), "the flow of this conversation (nothing else can lead it)")
+
+
+def _check_name(path: KeyPath, name: str, section: str, known: tuple[str, ...]) -> Iterator[Problem]:
+    if name not in known:
+        yield Problem(path, f"one of the {section} ({', '.join(known)})", nearest(name, known))
