@@ -1,0 +1,182 @@
+"""espeak-ng as a TextToSpeech, with the real program."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.embedded_processes import children, process_state, within
+from voiceagent.audio.pcm import level_dbfs
+from voiceagent.journal import Event, WorkerRestarted
+from voiceagent.ports import ProviderError, TextToSpeech
+from voiceagent.providers.embedded import EmbeddedOptions, open_text_to_speech, speaking
+
+
+def ignore(_: Event) -> None:
+    pass
+
+
+async def say(tts: TextToSpeech, text: str) -> bytes:
+    async with tts.open_speech(text) as chunks:
+        return b"".join([chunk.data async for chunk in chunks])
+
+
+@within(30)
+async def test_a_sentence_becomes_audible_speech_in_chunks_of_one_rate() -> None:
+    async with (
+        open_text_to_speech("espeak", EmbeddedOptions(), journal=ignore) as tts,
+        tts.open_speech("Good morning, how can I help you?") as stream,
+    ):
+        chunks = [chunk async for chunk in stream]
+    assert {chunk.rate for chunk in chunks} == {speaking.RATE}
+    assert 1.0 < sum(chunk.seconds for chunk in chunks) < 4.0
+    assert max(chunk.seconds for chunk in chunks) <= speaking.CHUNK_S
+    assert level_dbfs(b"".join(chunk.data for chunk in chunks)) > -30
+    assert not children()
+
+
+@within(30)
+async def test_voices_speeds_and_pitches_differ() -> None:
+    variants = [
+        EmbeddedOptions(),
+        EmbeddedOptions(voice="en-gb-scotland+f3"),
+        EmbeddedOptions(speed=300),
+        EmbeddedOptions(pitch=90),
+        EmbeddedOptions(voice="es-419"),
+    ]
+    async with open_text_to_speech("espeak", variants[0], journal=ignore) as tts:
+        spoken = [await say(tts.as_voice(options), "one two three") for options in variants]
+        again = await say(tts, "one two three")
+    assert len(set(spoken)) == len(variants)
+    assert len(spoken[2]) < 0.8 * len(spoken[0])
+    assert abs(len(again) - len(spoken[0])) < 0.05 * len(again)
+
+
+@within(30)
+async def test_a_long_text_is_spoken_whole_and_a_silent_one_is_silence() -> None:
+    async with open_text_to_speech("espeak", EmbeddedOptions(), journal=ignore) as tts:
+        short = len(await say(tts, "seven " * 20))
+        assert len(await say(tts, "seven " * 200)) > 8 * short
+        assert len(await say(tts, "x" * 900)) > 0
+        assert await say(tts, "  \n ") == b""
+        assert level_dbfs(await say(tts, "…")) < -60
+
+
+@within(30)
+async def test_what_would_take_minutes_is_refused_and_the_next_sentence_is_spoken() -> None:
+    async with open_text_to_speech("espeak", EmbeddedOptions(speed=80), journal=ignore) as tts:
+        with pytest.raises(ProviderError, match="longer than 90 s"):
+            await say(tts, "777 " * 100)
+        assert await say(tts, "yes")
+
+
+@within(30)
+async def test_text_is_text_and_never_markup() -> None:
+    async with open_text_to_speech("espeak", EmbeddedOptions(), journal=ignore) as tts:
+        for text in (
+            "<speak><break time='9s'/></speak>",
+            "[[h@l'oU]]",
+            "a\0b",
+            "\ud83d\ude00",
+            '{"text": 1}',
+            "mañana",
+        ):
+            assert len(await say(tts, text.encode("utf-8", "replace").decode())) < 2 * speaking.RATE * 9
+
+
+@within(30)
+async def test_a_cancelled_sentence_does_not_spoil_the_next() -> None:
+    async with open_text_to_speech("espeak", EmbeddedOptions(), journal=ignore) as tts:
+        whole = len(await say(tts, "the quick brown fox"))
+        for after in (0.0, 0.001, 0.003, 0.01):
+            with trio.move_on_after(after):
+                await say(tts, "a much longer sentence that nobody wants to hear " * 20)
+            async with tts.open_speech("left early, after one chunk of quite a few chunks") as chunks:
+                async for _ in chunks:
+                    break
+            assert abs(len(await say(tts, "the quick brown fox")) - whole) < 0.05 * whole
+
+
+@within(30)
+async def test_twenty_calls_share_one_worker() -> None:
+    lengths: list[int] = []
+
+    async def one(number: int) -> None:
+        lengths.append(len(await say(tts, "hello " * (number + 1))))
+
+    async with (
+        open_text_to_speech("espeak", EmbeddedOptions(), journal=ignore) as tts,
+        trio.open_nursery() as nursery,
+    ):
+        for number in range(20):
+            nursery.start_soon(one, number)
+    assert len(set(lengths)) == 20
+
+
+@within(30)
+async def test_a_killed_worker_is_replaced_and_the_sentence_in_flight_fails() -> None:
+    events: list[Event] = []
+    async with open_text_to_speech("espeak", EmbeddedOptions(), journal=events.append) as tts:
+        (pid,) = children()
+        os.kill(pid, signal.SIGSTOP)  # so that the sentence is surely in flight
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_kill_when_all_wait, pid)
+            with pytest.raises(ProviderError, match="ended by itself"):
+                await say(tts, "never heard")
+        assert await say(tts, "back again")
+    assert [type(event) for event in events] == [WorkerRestarted]
+    assert process_state(pid) == ""
+
+
+async def _kill_when_all_wait(pid: int) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    os.kill(pid, signal.SIGKILL)
+
+
+@within(30)
+async def test_an_unknown_voice_is_an_error_at_start() -> None:
+    with pytest.raises(ProviderError, match="espeak: espeak-ng has no voice 'klingon-xx'"):
+        async with open_text_to_speech("espeak", EmbeddedOptions(voice="klingon-xx"), journal=ignore):
+            pytest.fail("it started")
+    assert not children()
+
+
+@pytest.mark.parametrize(
+    "library", ["raise ImportError('no module named espeakng_loader')", "get_library_path = lambda: '/nowhere.so'"]
+)
+@within(30)
+async def test_a_missing_or_broken_library_names_the_package_to_install(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "espeakng_loader.py").write_text(library + "\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ProviderError, match="pip install espeakng-loader"):
+        async with open_text_to_speech("espeak", EmbeddedOptions(), journal=ignore):
+            pytest.fail("it started")
+
+
+@within(30)
+async def test_a_deep_installation_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import espeakng_loader
+
+    deep = tmp_path / ("d" * 120) / ("e" * 120)
+    deep.mkdir(parents=True)
+    (deep / "espeakng_loader").symlink_to(Path(espeakng_loader.__file__).parent)
+    monkeypatch.setenv("PYTHONPATH", str(deep))
+    async with open_text_to_speech("espeak", EmbeddedOptions(), journal=ignore) as tts:
+        (pid,) = children()
+        assert await say(tts, "deep")
+        assert sys.platform != "linux" or Path(f"/proc/{pid}/cwd").exists()
+
+
+@within(30)
+async def test_ctrl_c_in_the_terminal_does_not_reach_the_worker() -> None:
+    async with open_text_to_speech("espeak", EmbeddedOptions(), journal=ignore) as tts:
+        (pid,) = children()
+        assert os.getpgid(pid) != os.getpgid(0)
+        os.kill(pid, signal.SIGINT)
+        assert await say(tts, "still here")
+        assert children() == {pid}

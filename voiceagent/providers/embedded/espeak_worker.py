@@ -1,0 +1,100 @@
+"""Speaks sentences with espeak-ng: a program of its own.
+
+espeak-ng is licensed under the GPL, version 3 or later. Therefore nothing of the service is imported here and the
+service loads nothing of espeak-ng: the two exchange messages over this program's stdin and stdout, in the format of
+messages.py. (Two threads in one process would also abort espeak-ng.)
+
+In: `O` with the JSON object {text, voice, pitch, speed}. Out: `A` (s16le) any number of times, then `E`; or `!`.
+One sentence at a time, in order. Ends when stdin does.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import struct
+import sys
+from pathlib import Path
+
+HEADER = struct.Struct("<cII")
+SYNCHRONOUS, DONT_EXIT, UTF8 = 2, 0x8000, 1
+RATE, PITCH = 1, 3
+OK = 0
+MAX_SECONDS = 90  # of audio for one request: 4 MB, which the service holds at once
+
+SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+
+
+def write(kind: bytes, job: int, payload: bytes = b"") -> None:
+    sys.stdout.buffer.write(HEADER.pack(kind, job, len(payload)) + payload)
+
+
+class Espeak:
+    """The library, ready to speak. Raises OSError, ImportError or RuntimeError when it cannot be."""
+
+    def __init__(self) -> None:
+        import espeakng_loader  # here, so that its absence can be reported
+
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        # Paths longer than about 160 bytes overflow inside the library, hence a relative one; it reads voices and
+        # dictionaries when they are first used, hence for good.
+        os.chdir(Path(espeakng_loader.get_data_path()).parent)
+        self.rate: int = self._library.espeak_Initialize(SYNCHRONOUS, 100, b".", DONT_EXIT)
+        if self.rate <= 0:
+            raise RuntimeError("espeak-ng found no usable data files")
+        self._job = self._samples = 0
+        self._callback = SynthCallback(self._speak)  # must live as long as the library may call it
+        self._library.espeak_SetSynthCallback(self._callback)
+        self._voice = ""
+
+    def _speak(self, samples: int | None, count: int, _events: int | None) -> int:
+        self._samples += count
+        if self._samples > MAX_SECONDS * self.rate:
+            return 1  # stop
+        if samples and count > 0:
+            write(b"A", self._job, ctypes.string_at(samples, 2 * count))
+        return 0
+
+    def say(self, job: int, text: str, voice: str, pitch: int, speed: int) -> None:
+        """Writes the sentence's audio. Raises ValueError for a voice or text it cannot take."""
+        if voice != self._voice:
+            if self._library.espeak_SetVoiceByName(voice.encode()) != OK:
+                raise ValueError(f"espeak-ng has no voice {voice!r}")
+            self._voice = voice
+        self._library.espeak_SetParameter(RATE, speed, 0)
+        self._library.espeak_SetParameter(PITCH, pitch, 0)
+        self._job, self._samples = job, 0
+        content = text.replace("\0", " ").encode() + b"\0"
+        code = self._library.espeak_Synth(content, ctypes.c_size_t(len(content)), 0, 0, 0, UTF8, None, None)
+        if code != OK:
+            raise ValueError(f"espeak-ng could not speak {text!r} (code {code})")
+        if self._samples > MAX_SECONDS * self.rate:
+            raise ValueError(f"one sentence would take longer than {MAX_SECONDS} s")
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's business; it closes stdin
+    try:
+        espeak = Espeak()
+    except (ImportError, OSError, RuntimeError) as error:
+        write(b"!", 0, f"{error} (pip install espeakng-loader)".encode())
+        sys.stdout.flush()
+        return
+    write(b"R", 0, json.dumps({"rate": espeak.rate}).encode())
+    sys.stdout.flush()
+    read = sys.stdin.buffer.read
+    while len(header := read(HEADER.size)) == HEADER.size:
+        kind, job, length = HEADER.unpack(header)
+        payload = read(length)
+        if kind != b"O":
+            continue  # an abandoned sentence is finished all the same: it takes milliseconds
+        try:
+            espeak.say(job, **json.loads(payload))
+            write(b"E", job)
+        except ValueError as error:
+            write(b"!", job, str(error).encode())
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
