@@ -91,7 +91,7 @@ def _gather(file: Path, overrides: Sequence[str]) -> tuple[Table, list[tuple[str
 
 
 def _follows(late: KeyPath, early: KeyPath) -> bool:
-    """Whether one problem may merely follow from another: from a bad key of the same agent, or from no agents at all."""
+    """Whether one problem may merely follow from another: a bad key of the same agent, or no agents at all."""
     of_one_agent = len(late) == 3 and late[0] == "agents" and late[:2] == early[:2]
     return of_one_agent or early in (("agents",), ("providers",))
 

@@ -1,0 +1,89 @@
+"""`voiceagent serve`: answer calls until SIGTERM or SIGINT, then let the live ones finish.
+
+Exit codes: 0 stopped as told, 1 cannot start, 2 the configuration has errors.
+"""
+
+import argparse
+import gc
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import trio
+
+from voiceagent.app import StartError, open_service
+from voiceagent.cli.systemd import notify
+from voiceagent.config import Config, ConfigErrors, load_config
+from voiceagent.dialogue import FlowErrors
+from voiceagent.observe.log import log_to
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="configuration (default: config.toml in the working directory, else what comes with the package)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one key of it, such as audiosocket.listen=127.0.0.1:0; may be repeated",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        config = load_config(args.config, args.set, os.environ)
+        trio.run(_serve, config)
+    except (ConfigErrors, FlowErrors) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except StartError as error:
+        print(f"voiceagent cannot start: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    """Serve until the first signal, drain, and end; a second signal ends it at once, wherever it is."""
+    stopping = trio.Event()
+    failure: Exception | None = None
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_heed, signals, stopping, nursery.cancel_scope)
+            try:
+                async with open_service(config, journals=[log_to(sys.stderr)]) as service:
+                    _settle_memory()
+                    host, port = service.address
+                    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+                    print(f"voiceagent ready: AudioSocket on {where}, agent {config.audiosocket.agent}", flush=True)
+                    notify("READY=1", os.environ)
+                    await stopping.wait()
+                    notify("STOPPING=1", os.environ)
+                    await service.drain()
+            except (StartError, FlowErrors) as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure  # outside the nursery, which would wrap it in a group
+
+
+async def _heed(signals: AsyncIterator[int], stopping: trio.Event, scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        if stopping.is_set():
+            scope.cancel()
+        stopping.set()
+
+
+def _settle_memory() -> None:
+    """Take what was loaded out of the garbage collector's sight: a full collection then costs what calls made of it.
+
+    Process-wide, so only done where the process is ours.
+    """
+    gc.collect()
+    gc.freeze()

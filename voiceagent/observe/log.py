@@ -1,0 +1,74 @@
+"""The log: one line per event worth reading, `TIME EVENT key=value ...`, and one canonical line per call when it ends.
+
+What callers say is not in it: a log is kept longer and read by more people than a conversation should be.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TextIO
+
+from voiceagent import journal
+from voiceagent.journal import Event, Journal
+
+
+def log_to(stream: TextIO) -> Journal:
+    """A journal subscriber that writes lines to `stream`, with the time of writing in UTC."""
+
+    def write(event: Event) -> None:
+        line = line_of(event)
+        if line is not None:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            stream.write(f"{now} {line}\n")
+            stream.flush()
+
+    return write
+
+
+def line_of(event: Event) -> str | None:
+    """The line for an event, without time; None for those that only matter while a call lasts."""
+    match event:
+        case journal.ServiceReady(where=where):
+            return _line("service-ready", {"where": where})
+        case journal.ServiceStopping(live_calls=live, drain_s=drain_s):
+            return _line("service-stopping", {"live_calls": live, "drain_s": drain_s})
+        case journal.ConnectionRefused(peer=peer, reason=reason, detail=detail):
+            return _line("connection-refused", {"peer": peer, "reason": reason, "detail": detail})
+        case journal.CallStarted(call=call, peer=peer, agent=agent):
+            return _line("call-started", {"call": call, "peer": peer, "agent": agent})
+        case journal.ProviderFailed(call=call, provider=provider, message=message):
+            return _line("provider-failed", {"call": call, "provider": provider, "message": message})
+        case journal.WorkerRestarted(provider=provider, reason=reason):
+            return _line("worker-restarted", {"provider": provider, "reason": reason})
+        case journal.CallEnded():
+            return _line("call-ended", _call_fields(event))
+        case _:
+            return None
+
+
+def _call_fields(ended: journal.CallEnded) -> Mapping[str, object]:
+    return {
+        "call": ended.call,
+        "agent": ended.agent,
+        "cause": ended.cause,
+        "detail": ended.detail,
+        "seconds": ended.seconds,
+        "turns": ended.turns,
+        "frames_received": ended.frames_received,
+        "frames_sent": ended.frames_sent,
+        "frames_dropped": ended.frames_dropped,
+        **ended.counts,
+    }
+
+
+def _line(event: str, fields: Mapping[str, object]) -> str:
+    """`event key=value ...`; empty texts are left out, texts with anything unusual in them are quoted."""
+    return " ".join([event, *(f"{key}={_value(value)}" for key, value in fields.items() if value != "")])
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    text = str(value)
+    return text if re.fullmatch(r"[\w.:/@+\[\]-]+", text, re.ASCII) else json.dumps(text)
