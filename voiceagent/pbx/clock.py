@@ -53,13 +53,11 @@ class MediaClock:
         self._phases: list[dict[Line, None]] = [{} for _ in range(PHASES)]
         self._by_descriptor: dict[int, Line] = {}
         self._attached = trio.lowlevel.ParkingLot()
-        self._epoll: select.epoll | None = None
+        self._epoll = select.epoll()
 
     async def run(self) -> None:
         """Serve the lines until cancelled."""
-        with select.epoll() as self._epoll:
-            for descriptor in self._by_descriptor:
-                self._epoll.register(descriptor, select.EPOLLIN)
+        with self._epoll:
             while True:
                 phase = self._next_phase()
                 if phase is None:
@@ -80,8 +78,7 @@ class MediaClock:
         self._phases[phase][line] = None
         descriptor = line.endpoint.fileno()
         self._by_descriptor[descriptor] = line
-        if self._epoll is not None:
-            self._epoll.register(descriptor, select.EPOLLIN)
+        self._epoll.register(descriptor, select.EPOLLIN)
         line.last_read = trio.current_time()
         self._attached.unpark_all()
 
@@ -90,7 +87,7 @@ class MediaClock:
         for phase in self._phases:
             phase.pop(line, None)
         descriptor = line.endpoint.fileno()
-        if self._by_descriptor.pop(descriptor, None) is not None and self._epoll is not None:
+        if self._by_descriptor.pop(descriptor, None) is not None and not self._epoll.closed:
             self._epoll.unregister(descriptor)
 
     def _next_phase(self) -> int | None:
@@ -103,7 +100,7 @@ class MediaClock:
         self._next_step[phase] += PHASES * (skipped + 1)
         due += skipped * FRAME_SECONDS
         for line in lines:
-            if line.ended is not None:
+            if not line.takes_frames:
                 continue
             stats.frames_due += skipped + 1
             stats.frames_dropped += skipped
@@ -120,7 +117,6 @@ class MediaClock:
                 line.end("crash", repr(error), error)
 
     def _read(self) -> None:
-        assert self._epoll is not None
         now = trio.current_time()
         for descriptor, _ in self._epoll.poll(0, max(1, len(self._by_descriptor))):
             line = self._by_descriptor[descriptor]

@@ -56,7 +56,11 @@ class Endpoint(Protocol):
 
     def fileno(self) -> int: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the stream in order, what was sent is delivered."""
+
+    def abort(self) -> None:
+        """End the stream with a reset."""
 
 
 @frozen
@@ -91,6 +95,8 @@ class Line:
         self._silence = silence_frame(rate)
         self._unsent = b""
         self._hanging_up = False
+        self._hung_up = False
+        self._abort = False
         self._inbox: deque[Audio | Dtmf] = deque()
         self._inbox_seconds = 0.0
         self._digits = 0
@@ -99,6 +105,11 @@ class Line:
         self._played = trio.lowlevel.ParkingLot()
 
     # Called by the clock ---------------------------------------------------------------------------------------------
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether the other side is still to be sent anything."""
+        return self.ended is None and not self._hung_up
 
     def write_frame(self) -> bool:
         """Put the frame that is due on the line. False: the peer takes nothing, the frame's time has passed.
@@ -110,9 +121,7 @@ class Line:
                 self._unsent = self._unsent[self.endpoint.send(self._unsent) :]
                 if self._unsent:
                     return False
-            if self._hanging_up:
-                return self._write_hangup()
-            frame = self.playout.peek()
+            frame = self.playout.peek() if not self._hanging_up else encode_message(Hangup())
             data = self._silence if frame is None else frame
             sent = self.endpoint.send(data)
         except BlockingIOError:
@@ -120,18 +129,14 @@ class Line:
             return False
         if sent < len(data):
             self._unsent = data[sent:]
+        if self._hanging_up:
+            self._hung_up = not self._unsent
+            return True
         self.frames_sent += 1
         if frame is not None:
             self.playout.advance()
             if self.playout.queued in (0, PLAYOUT_LOW):
                 self._played.unpark_all()
-        return True
-
-    def _write_hangup(self) -> bool:
-        if "hangup sent" not in self.counts:
-            self.counts["hangup sent"] += 1
-            self._unsent = encode_message(Hangup())
-            self._unsent = self._unsent[self.endpoint.send(self._unsent) :]
         return True
 
     def read(self, now: float) -> None:
@@ -245,7 +250,15 @@ class Line:
         while self.ended is None:
             await self._changed.park()
 
+    def reset(self) -> None:
+        """End the connection with a reset, once `close` is called: Asterisk then hangs the caller up."""
+        self._abort = True
+        self.end("reset")
+
     def close(self) -> None:
-        """Give the connection back; harmless when repeated."""
+        """Give the connection back."""
         self.end("closed")
-        self.endpoint.close()
+        if self._abort:
+            self.endpoint.abort()
+        else:
+            self.endpoint.close()

@@ -76,10 +76,10 @@ class Playout:
         self._rest = b""
         return dropped
 
-    def trim(self) -> int:
-        """Drop the oldest frames beyond the capacity. Returns how many."""
+    def trim(self, limit: int) -> int:
+        """Drop the oldest frames beyond `limit`. Returns how many."""
         dropped = 0
-        while len(self._frames) > self.capacity:
+        while len(self._frames) > limit:
             self._frames.popleft()
             dropped += 1
         return dropped

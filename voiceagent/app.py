@@ -1,0 +1,159 @@
+"""The composition root: from a configuration to a running service. The only place that names concrete providers."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from ipaddress import ip_network
+from typing import Final
+
+import trio
+from attrs import define
+
+from voiceagent.audio.pcm import Pcm
+from voiceagent.calls.admission import Admission
+from voiceagent.calls.call import Agent, Call, CallLimits, ConversationAgent, EchoAgent
+from voiceagent.calls.router import Router
+from voiceagent.calls.tools import Tools
+from voiceagent.config import Config, flow_path, parse_address, state_path
+from voiceagent.dialogue.load import load_flow
+from voiceagent.dialogue.scripted import FlowDialogue
+from voiceagent.journal import Journal, ServiceReady, ServiceStopping, fan_out
+from voiceagent.pbx.clock import MediaClock
+from voiceagent.pbx.listener import accept_connections, open_listener
+from voiceagent.pipeline.conversation import Phrase
+from voiceagent.ports import ProviderError, TextToSpeech
+from voiceagent.providers.embedded import open_speech_to_text, open_text_to_speech
+from voiceagent.providers.webrtc import WebrtcVad
+from voiceagent.turns.endpointing import Endpointing
+
+_APOLOGY: Final = "I am sorry, something went wrong. Could you say that again?"
+_FAREWELL: Final = "I am sorry, we have a technical problem. Please call again later. Goodbye."
+
+
+class StartError(Exception):
+    """The service cannot start; one line that says what is missing or in the way."""
+
+
+@define(eq=False)
+class Service:
+    """A running service. `address` is where it listens, `calls` are the live ones by UUID (text)."""
+
+    address: tuple[str, int]
+    clock: MediaClock
+    _drain_s: float
+    _router: Router
+    _journal: Journal
+    _accepting: trio.CancelScope
+
+    @property
+    def calls(self) -> Mapping[str, Call]:
+        return self._router.calls
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Connections that were closed before they became calls, by reason."""
+        return self._router.refused
+
+    async def drain(self) -> None:
+        """Take no further calls and wait until the live ones are over, for at most `service.drain_s`."""
+        self._accepting.cancel()
+        self._journal(ServiceStopping(trio.current_time(), len(self.calls), self._drain_s))
+        with trio.move_on_after(self._drain_s):
+            await self._router.wait_idle()
+
+
+@asynccontextmanager
+async def open_service(config: Config, *, journals: Sequence[Journal] = ()) -> AsyncIterator[Service]:
+    """A service that answers calls as long as the context is open; leaving it ends the live calls within 2 s.
+
+    Raises StartError when a provider or the listener cannot start, dialogue.load.FlowErrors for a bad flow. An error of
+    the media clock or of a provider's supervision cancels the body and comes out of the context.
+    """
+    journal = fan_out(*journals)
+    audiosocket = config.audiosocket
+    async with AsyncExitStack() as providers:
+        agent = await _prepare_agent(audiosocket.agent, config, providers, journal)
+        clock = MediaClock()
+        router = Router(
+            clock=clock,
+            admission=Admission(config.service.max_calls, tuple(map(ip_network, audiosocket.allow))),
+            agent=agent,
+            limits=CallLimits(config.agents[audiosocket.agent].max_call_s, audiosocket.idle_s),
+            run_tool=Tools(state_path(config.service, os.environ), journal).run,
+            journal=journal,
+        )
+        listener = await _listen(audiosocket.listen)
+        service = Service(
+            listener.getsockname()[:2], clock, config.service.drain_s, router, journal, trio.CancelScope()
+        )
+        async with trio.open_nursery() as engine:
+            # Calls say goodbye on the wire while they are cancelled: the clock outlives them.
+            ticking = trio.CancelScope(shield=True)
+            engine.start_soon(_run_within, ticking, clock.run)
+            try:
+                async with trio.open_nursery() as calls:
+                    accept = partial(accept_connections, listener, router.serve, calls, router.trouble)
+                    calls.start_soon(_run_within, service._accepting, accept)
+                    journal(ServiceReady(trio.current_time(), _address_text(service.address)))
+                    yield service
+                    calls.cancel_scope.cancel()
+            finally:
+                ticking.cancel()
+
+
+async def _run_within(scope: trio.CancelScope, task: Callable[[], Awaitable[None]]) -> None:
+    with scope:
+        await task()
+
+
+async def _listen(address: str) -> socket.socket:
+    host, port = parse_address(address)
+    try:
+        return await open_listener(host, port)
+    except OSError as error:
+        raise StartError(f"cannot listen for AudioSocket on {address}: {error.strerror}") from None
+
+
+def _address_text(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _prepare_agent(name: str, config: Config, providers: AsyncExitStack, journal: Journal) -> Agent:
+    """The agent `name`, its providers entered into `providers`."""
+    agent = config.agents[name]
+    if agent.kind == "echo":
+        return EchoAgent(name)
+    flow = load_flow(flow_path(agent.flow, config.directory))
+    try:
+        tts = await providers.enter_async_context(
+            open_text_to_speech(agent.tts, config.providers[agent.tts], journal=journal)
+        )
+        stt = await providers.enter_async_context(
+            open_speech_to_text(agent.stt, config.providers[agent.stt], journal=journal)
+        )
+        apology, farewell = await _render(tts, _APOLOGY), await _render(tts, _FAREWELL)
+    except ProviderError as error:
+        raise StartError(f"agent {name}: {error}") from None
+    return ConversationAgent(
+        name=name,
+        stt=stt,
+        tts=tts,
+        vad=WebrtcVad,
+        dialogue=partial(FlowDialogue, flow, greeting=agent.greeting),
+        endpointing=Endpointing(end_silence_s=agent.end_silence_s, confirm_s=agent.barge_in_s),
+        no_input_s=agent.no_input_s,
+        apology=apology,
+        farewell=farewell,
+    )
+
+
+async def _render(tts: TextToSpeech, text: str) -> Phrase:
+    """Say `text` once, while nobody waits: proves that the synthesis works, and is there when it does not."""
+    async with tts.open_speech(text) as chunks:
+        audio = [chunk async for chunk in chunks]
+    if not audio:
+        raise ProviderError("tts", f"no audio for {text!r}")
+    return Phrase(text, Pcm(audio[0].rate, b"".join(chunk.data for chunk in audio)))

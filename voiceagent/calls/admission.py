@@ -1,0 +1,40 @@
+"""Who may come in, and which call a connection belongs to. Pure: the router acts on what this says."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from uuid import UUID
+
+from attrs import define, field
+
+
+@define
+class Admission:
+    """Counts what it refuses, by reason."""
+
+    max_calls: int
+    allow: tuple[IPv4Network | IPv6Network, ...]
+    connections: int = 0
+    live: set[UUID] = field(factory=set)
+
+    def connect(self, host: str) -> str | None:
+        """A connection from `host` arrived: None, or the reason to close it at once. Pair with `disconnect`."""
+        address = ip_address(host.split("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        if not any((mapped or address) in network for network in self.allow):
+            return "peer not allowed"
+        if self.connections >= self.max_calls:
+            return "too many calls"
+        self.connections += 1
+        return None
+
+    def disconnect(self) -> None:
+        self.connections -= 1
+
+    def begin(self, call: UUID) -> str | None:
+        """A connection says it is `call`: None, or the reason to close it. Pair with `finish`."""
+        if call in self.live:
+            return "call already connected"
+        self.live.add(call)
+        return None
+
+    def finish(self, call: UUID) -> None:
+        self.live.discard(call)

@@ -1,0 +1,98 @@
+"""What a dialogue can ask a call to do, without a PBX to control.
+
+`hang_up` and `transfer` end the call; a transfer ends the AudioSocket leg with 0x00, so that the dialplan goes on. A
+message is recorded, a note is written down; both under the service's state directory.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import trio
+from attrs import define
+
+from voiceagent.audio.wav import write_wav
+from voiceagent.calls.call import Call
+from voiceagent.journal import Journal, ToolFinished
+from voiceagent.ports import ToolCall, ToolReturned
+
+#: The longest message: 4 MB in memory at 16 kHz while it is spoken.
+_MESSAGE_S: Final = 120.0
+
+
+class ToolError(Exception):
+    """The tool could not do it; the message is for the log, the dialogue says something of its own."""
+
+
+@define
+class Tools:
+    """Runs tools for calls. Files are written by worker threads, under `directory`, which is made when needed."""
+
+    directory: Path
+    journal: Journal
+
+    async def run(self, call: Call, request: ToolCall) -> ToolReturned:
+        """Do what was asked and say in the journal what came of it. Never raises but for cancellation."""
+        try:
+            result, ok = await self._do(call, request.name, request.arguments), True
+        except (ToolError, OSError) as error:
+            result, ok = str(error), False
+        now = trio.current_time()
+        self.journal(ToolFinished(now, str(call.uuid), request.name, request.arguments, ok, result))
+        return ToolReturned(request.id, ok, result)
+
+    async def _do(self, call: Call, name: str, arguments: Mapping[str, str]) -> str:
+        match name:
+            case "hang_up":
+                call.end("agent hung up")
+                return ""
+            case "transfer":
+                call.end("transferred", arguments.get("target", ""))
+                return ""
+            case "note":
+                return await self._note(call, arguments)
+            case "take_message":
+                return await self._take_message(call)
+            case _:
+                raise ToolError(f"there is no tool {name!r}")
+
+    async def _note(self, call: Call, arguments: Mapping[str, str]) -> str:
+        """Append one line to notes.jsonl."""
+        entry = {"at": _now().isoformat(), "call": str(call.uuid), "peer": call.peer, **arguments}
+        path = self.directory / "notes.jsonl"
+        await trio.to_thread.run_sync(_append, path, json.dumps(entry, ensure_ascii=False) + "\n")
+        return str(path)
+
+    async def _take_message(self, call: Call) -> str:
+        """Record the caller to messages/TIME-CALL.wav."""
+        if call.hearing is None:
+            raise ToolError("this agent does not listen")
+        message = await call.hearing.record(_MESSAGE_S)
+        if not message.data:
+            raise ToolError("the caller left no message")
+        path = self.directory / "messages" / f"{_now():%Y%m%dT%H%M%SZ}-{call.uuid}.wav"
+        await trio.to_thread.run_sync(_write, path, write_wav(message))
+        return str(path)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _append(path: Path, line: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """The file is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,264 @@
+"""The ingest: batches of caller audio become speech, turns and recognised text."""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import trio
+from attrs import define, frozen
+
+from voiceagent.audio.pcm import Pcm
+from voiceagent.audio.resample import StreamResampler
+from voiceagent.journal import CallerKeyed, CallerSaid, Journal, ProviderFailed, SpeechEnded, SpeechStarted
+from voiceagent.pbx.line import Line
+from voiceagent.ports import Expectation, ProviderError, SpeechToText, Vad
+from voiceagent.turns.endpointing import Decision, Endpointing, TurnDetector
+from voiceagent.wire.audiosocket import FRAME_SECONDS, Audio, Dtmf, frame_bytes
+
+#: Audio from before speech was noticed that belongs to the turn: the first consonant.
+_PRE_ROLL_SECONDS: Final = 0.3
+#: Chunks of a turn that may wait for the recogniser: 512 of 60 ms, more than the longest turn; then they are lost.
+_TURN_CHUNKS: Final = 512
+#: A recording ends after this much silence, or silence without any word at its start.
+_MESSAGE_SILENCE_S: Final = 2.5
+_MESSAGE_START_S: Final = 8.0
+
+
+@frozen
+class Interrupted:
+    """The caller means to speak: the agent stops."""
+
+
+@frozen
+class Heard:
+    """A turn: its words (empty: not understood), or None when the recogniser failed.
+
+    `confirmed` tells whether it was long enough to interrupt the agent.
+    """
+
+    text: str | None
+    voice_ended: float
+    confirmed: bool
+
+
+@frozen
+class Keyed:
+    digit: str
+
+
+@frozen
+class Quiet:
+    """The agent has finished and the caller says nothing."""
+
+
+EarEvent: TypeAlias = Interrupted | Heard | Keyed | Quiet
+
+
+@define
+class _Turn:
+    """A turn being spoken: its audio on the way to the recogniser."""
+
+    audio: trio.MemorySendChannel[Pcm]
+    dismissed: bool = False
+    confirmed: bool = False
+    voice_ended: float = 0.0
+    ended: float = 0.0
+
+
+@define
+class _Recording:
+    """A message being recorded, bounded by `limit` seconds."""
+
+    limit: float
+    started: float
+    pieces: list[Pcm]
+    done: trio.Event
+    seconds: float = 0.0
+    last_voice: float | None = None
+
+
+class Hearing:
+    """One call's ears. `run` is the ingest task; `events` is read by the conversation.
+
+    When `events` is full the conversation is stuck and the call ends (trio.WouldBlock).
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        *,
+        call: str,
+        stt: SpeechToText,
+        vad: Callable[[int], Vad],
+        expected: Callable[[], Expectation],
+        limits: Endpointing,
+        events: trio.MemorySendChannel[EarEvent],
+        journal: Journal,
+    ) -> None:
+        self._line = line
+        self._call = call
+        self._stt = stt
+        self._make_vad = vad
+        self._expected = expected
+        self._journal = journal
+        self._events = events
+        self._detector = TurnDetector(limits)
+        self._source_rate = 0
+        self._rate = 8000
+        self._resampler: StreamResampler | None = None
+        self._vad = vad(self._rate)
+        self._rest = b""
+        self._pre_roll = b""
+        self._turn: _Turn | None = None
+        self._recognising = 0
+        self._recording: _Recording | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the caller is speaking, or what he said is being recognised."""
+        return self._detector.in_turn or self._recognising > 0
+
+    async def run(self) -> None:
+        """The ingest. Ends when the line does."""
+        async with trio.open_nursery() as turns:
+            while self._line.ended is None:
+                with trio.move_on_at(self._detector.deadline or trio.current_time() + 3600):
+                    for message in await self._line.receive():
+                        match message:
+                            case Dtmf(digit):
+                                self._key(digit)
+                            case Audio(rate, data):
+                                self._listen(rate, data, turns)
+                self._decide(self._detector.expire(trio.current_time()), turns)
+
+    async def record(self, limit: float) -> Pcm:
+        """What the caller says from now on, until he falls silent, presses `#`, or `limit` seconds have passed.
+
+        Meanwhile nothing is recognised and nothing interrupts. Without any word it ends after 8 s, empty.
+        """
+        self._abandon_turn()
+        recording = _Recording(limit, trio.current_time(), [], trio.Event())
+        self._recording = recording
+        try:
+            with trio.move_on_after(limit + 1):
+                await recording.done.wait()
+        finally:
+            self._recording = None
+            self._detector.reset()
+        if recording.last_voice is None:
+            return Pcm(self._rate, b"")
+        return Pcm(self._rate, b"".join(piece.data for piece in recording.pieces if piece.rate == self._rate))
+
+    def _key(self, digit: str) -> None:
+        self._journal(CallerKeyed(trio.current_time(), self._call, digit))
+        if self._recording is not None:
+            if digit == "#":
+                self._recording.done.set()
+            return
+        self._abandon_turn()
+        self._events.send_nowait(Keyed(digit))
+
+    def _listen(self, rate: int, data: bytes, turns: trio.Nursery) -> None:
+        if rate != self._source_rate:
+            self._change_rate(rate)
+        if self._resampler is not None:
+            data = self._resampler.convert(data)
+        data = self._rest + data
+        size = frame_bytes(self._rate)
+        whole = len(data) - len(data) % size
+        audio, self._rest = Pcm(self._rate, data[:whole]), data[whole:]
+        if not whole:
+            return
+        verdicts = self._vad.detect(audio)
+        if self._recording is not None:
+            self._record(self._recording, audio, voiced=any(verdicts))
+            return
+        self._feed(audio.data)
+        now = trio.current_time()
+        for at, speech in enumerate(verdicts):
+            frame_now = now - (len(verdicts) - 1 - at) * FRAME_SECONDS
+            self._decide(self._detector.feed(speech=speech, seconds=FRAME_SECONDS, now=frame_now), turns)
+
+    def _change_rate(self, rate: int) -> None:
+        """Voice is looked for at 8 kHz or 16 kHz; other rates are brought to 16 kHz."""
+        self._source_rate, self._rate = rate, 8000 if rate == 8000 else 16000
+        self._resampler = None if rate == self._rate else StreamResampler(rate, self._rate)
+        self._vad = self._make_vad(self._rate)
+        self._rest = self._pre_roll = b""
+        self._abandon_turn()
+
+    def _feed(self, data: bytes) -> None:
+        """Hand audio to the turn in progress, or keep it in case one begins."""
+        if self._turn is None:
+            keep = 2 * round(self._rate * _PRE_ROLL_SECONDS)
+            self._pre_roll = (self._pre_roll + data)[-keep:]
+            return
+        try:
+            self._turn.audio.send_nowait(Pcm(self._rate, data))
+        except trio.WouldBlock:
+            self._line.counts["audio dropped unrecognised"] += 1
+
+    def _decide(self, decision: Decision | None, turns: trio.Nursery) -> None:
+        match decision:
+            case Decision.STARTED:
+                self._journal(SpeechStarted(trio.current_time(), self._call))
+                send, receive = trio.open_memory_channel[Pcm](_TURN_CHUNKS)
+                send.send_nowait(Pcm(self._rate, self._pre_roll))
+                self._turn, self._pre_roll = _Turn(send), b""
+                self._recognising += 1
+                turns.start_soon(self._recognise, self._turn, receive)
+            case Decision.CONFIRMED if self._turn is not None:
+                self._turn.confirmed = True
+                self._events.send_nowait(Interrupted())
+            case Decision.ENDED if self._turn is not None:
+                self._end_turn(self._turn)
+            case Decision.DISMISSED:
+                self._abandon_turn()
+
+    def _end_turn(self, turn: _Turn) -> None:
+        turn.voice_ended, turn.ended = self._detector.voice_ended, trio.current_time()
+        self._journal(SpeechEnded(turn.ended, self._call, turn.voice_ended))
+        turn.audio.close()
+        self._turn = None
+
+    def _abandon_turn(self) -> None:
+        self._detector.reset()
+        if self._turn is not None:
+            self._turn.dismissed = True
+            self._turn.audio.close()
+            self._turn = None
+
+    async def _recognise(self, turn: _Turn, audio: trio.MemoryReceiveChannel[Pcm]) -> None:
+        """Recognise one turn while it is spoken; report it once it has ended."""
+        text: str | None = None
+        try:
+            async with self._stt.open_recognition(self._expected()) as recognition:
+                async for chunk in audio:
+                    await recognition.send(chunk)
+                if not turn.dismissed:
+                    text = (await recognition.finish()).text
+        except ProviderError as error:
+            self._journal(ProviderFailed(trio.current_time(), self._call, error.provider, error.message))
+            async for _ in audio:
+                pass  # the turn must end before the apology
+        finally:
+            self._recognising -= 1
+        if turn.dismissed:
+            return
+        if text is not None:
+            now = trio.current_time()
+            self._journal(CallerSaid(now, self._call, text, now - turn.ended))
+        self._events.send_nowait(Heard(text, turn.voice_ended, turn.confirmed))
+
+    def _record(self, recording: _Recording, audio: Pcm, *, voiced: bool) -> None:
+        now = trio.current_time()
+        recording.pieces.append(audio)
+        recording.seconds += audio.seconds
+        if voiced:
+            recording.last_voice = now
+        silent = now - recording.last_voice if recording.last_voice is not None else None
+        if (
+            recording.seconds >= recording.limit
+            or (silent is None and now - recording.started >= _MESSAGE_START_S)
+            or (silent is not None and silent >= _MESSAGE_SILENCE_S)
+        ):
+            recording.done.set()
