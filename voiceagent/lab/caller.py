@@ -203,7 +203,9 @@ class Caller:
                 while self.over is None and (message := decoder.next_message()) is not None:
                     self._take(message)
                 self.split_frames += decoder.is_mid_frame and self.over is None
-            # The kernel reports a reset once: when the sender got it, the reader sees an ordinary end. Let it say so.
+            # The kernel reports a reset once: when the sender got it, this is an ordinary end. A failed send raises one
+            # scheduler pass after its system call, so it has been told after two.
+            await trio.lowlevel.checkpoint()
             await trio.lowlevel.checkpoint()
         except trio.BrokenResourceError:
             self._reset_seen = True
