@@ -24,7 +24,7 @@ from voiceagent.pbx.clock import MediaClock
 from voiceagent.pbx.listener import accept_connections, open_listener
 from voiceagent.pipeline.conversation import Phrase
 from voiceagent.ports import ProviderError, TextToSpeech
-from voiceagent.providers.embedded import open_speech_to_text, open_text_to_speech
+from voiceagent.providers import embedded
 from voiceagent.providers.webrtc import WebrtcVad
 from voiceagent.turns.endpointing import Endpointing
 
@@ -129,10 +129,10 @@ async def _prepare_agent(name: str, config: Config, providers: AsyncExitStack, j
     flow = load_flow(flow_path(agent.flow, config.directory))
     try:
         tts = await providers.enter_async_context(
-            open_text_to_speech(agent.tts, config.providers[agent.tts], journal=journal)
+            embedded.open_text_to_speech(agent.tts, config.providers[agent.tts], journal=journal)
         )
         stt = await providers.enter_async_context(
-            open_speech_to_text(agent.stt, config.providers[agent.stt], journal=journal)
+            embedded.open_speech_to_text(agent.stt, config.providers[agent.stt], journal=journal)
         )
         apology, farewell = await _render(tts, _APOLOGY), await _render(tts, _FAREWELL)
     except ProviderError as error:

@@ -92,7 +92,7 @@ class CallerSilent:
 
 @frozen
 class AgentStarted:
-    """The first frame of a reply was put on the line; `lag` seconds after the turn it answers ended."""
+    """The first audio of a reply went to the line, `lag` seconds after the caller's voice (or key) had ended."""
 
     at: float
     call: str

@@ -52,6 +52,7 @@ class MediaClock:
         self._next_step = [0] * PHASES
         self._phases: list[dict[Line, None]] = [{} for _ in range(PHASES)]
         self._by_descriptor: dict[int, Line] = {}
+        self._in_memory: dict[Line, None] = {}
         self._attached = trio.lowlevel.ParkingLot()
         self._epoll = select.epoll()
 
@@ -77,8 +78,11 @@ class MediaClock:
             self._next_step[phase] = step
         self._phases[phase][line] = None
         descriptor = line.endpoint.fileno()
-        self._by_descriptor[descriptor] = line
-        self._epoll.register(descriptor, select.EPOLLIN)
+        if descriptor < 0:
+            self._in_memory[line] = None
+        else:
+            self._by_descriptor[descriptor] = line
+            self._epoll.register(descriptor, select.EPOLLIN)
         line.last_read = trio.current_time()
         self._attached.unpark_all()
 
@@ -86,6 +90,7 @@ class MediaClock:
         """The clock forgets `line`; its endpoint must still be open."""
         for phase in self._phases:
             phase.pop(line, None)
+        self._in_memory.pop(line, None)
         descriptor = line.endpoint.fileno()
         if self._by_descriptor.pop(descriptor, None) is not None and not self._epoll.closed:
             self._epoll.unregister(descriptor)
@@ -118,8 +123,9 @@ class MediaClock:
 
     def _read(self) -> None:
         now = trio.current_time()
-        for descriptor, _ in self._epoll.poll(0, max(1, len(self._by_descriptor))):
-            line = self._by_descriptor[descriptor]
+        ready = [self._by_descriptor[descriptor] for descriptor, _ in self._epoll.poll(0)]
+        ready += [line for line in self._in_memory if line.endpoint.readable]
+        for line in ready:
             if line.ended is not None:
                 continue
             try:

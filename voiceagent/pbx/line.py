@@ -54,7 +54,12 @@ class Endpoint(Protocol):
     def recv(self, limit: int, /) -> bytes:
         """Some bytes, b"" at the end; raises BlockingIOError when there are none yet."""
 
-    def fileno(self) -> int: ...
+    @property
+    def readable(self) -> bool:
+        """Whether there is something to `recv`; asked only when there is no descriptor to poll."""
+
+    def fileno(self) -> int:
+        """The descriptor to poll; -1: there is none."""
 
     def close(self) -> None:
         """End the stream in order, what was sent is delivered."""
