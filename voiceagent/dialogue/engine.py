@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
 
-from voiceagent.dialogue.flow import Collect, Confirm, Flow, Node
-from voiceagent.dialogue.phrases import replace_slots, slots_in
-from voiceagent.dialogue.understand import understand
+from voiceagent.dialogue.flow import TERMINAL, Collect, Confirm, Flow, Node
+from voiceagent.dialogue.phrases import replace_slots
+from voiceagent.dialogue.understand import Phrase, understand
 from voiceagent.ports import (
     CallerPressed,
     CallerQuiet,
@@ -26,9 +26,6 @@ from voiceagent.ports import (
     ToolReturned,
     Turn,
 )
-
-#: Tools after which the call is over.
-TERMINAL = frozenset({"hang_up", "transfer"})
 
 #: Times a caller may answer one confirmation with "no" before the last step of the fallback.
 _REFUSALS = 3
@@ -111,10 +108,10 @@ class Repeat:
 Meaning: TypeAlias = Go | Answer | Fill | Yes | No | Repeat
 
 
-def listening(flow: Flow, state: State) -> list[tuple[Meaning, tuple[str, ...]]]:
+def listening(flow: Flow, state: State) -> list[tuple[Meaning, tuple[Phrase, ...]]]:
     """Everything that can be said in `state`, the most expected first."""
     script, node = flow.script, flow.script.nodes[state.node]
-    found: list[tuple[Meaning, tuple[str, ...]]] = []
+    found: list[tuple[Meaning, tuple[Phrase, ...]]] = []
     on = dict(script.always.on)
     match state.step:
         case Asking():
@@ -124,7 +121,8 @@ def listening(flow: Flow, state: State) -> list[tuple[Meaning, tuple[str, ...]]]
         case Confirming():
             found += [(Yes(), flow.intents["yes"]), (No(), flow.intents["no"])]
             replies = [phrase for collect in node.collect for phrase in flow.replies[collect.slot]]
-            found.append((Fill(), tuple(dict.fromkeys([*replies, *(f"no {reply}" for reply in replies)]))))
+            corrections = [Phrase(f"no {reply.text}") for reply in replies if len(reply.words) <= 3]
+            found.append((Fill(), tuple(dict.fromkeys([*replies, *corrections]))))
         case Working():
             pass
     found += [(Go(to), flow.intents[intent]) for intent, to in on.items()]
@@ -137,8 +135,11 @@ def listening(flow: Flow, state: State) -> list[tuple[Meaning, tuple[str, ...]]]
 def expected(flow: Flow, state: State) -> Expectation:
     """The same as an Expectation: phrases, and those of every slot they name."""
     phrases = tuple(dict.fromkeys(phrase for _, group in listening(flow, state) for phrase in group))
-    names = dict.fromkeys(name for phrase in phrases for name in slots_in(phrase))
-    return Expectation(phrases, {name: tuple(" ".join(said) for said in flow.vocabulary[name]) for name in names})
+    names = dict.fromkeys(name for phrase in phrases for name in phrase.slots)
+    return Expectation(
+        tuple(phrase.text for phrase in phrases),
+        {name: tuple(" ".join(said) for said in flow.vocabulary[name]) for name in names},
+    )
 
 
 def advance(flow: Flow, state: State, turn: Turn, *, greeting: str) -> tuple[State, tuple[DialogueEvent, ...]]:

@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from voiceagent.dialogue.phrases import expand, words
+from voiceagent.dialogue.understand import Phrase, Vocabulary
+
+#: Tools after which the call is over.
+TERMINAL = frozenset({"hang_up", "transfer"})
 
 
 @frozen
@@ -115,11 +119,10 @@ class Flow:
 
     script: Script
     #: intent -> everything that says it
-    intents: Mapping[str, tuple[str, ...]]
+    intents: Mapping[str, tuple[Phrase, ...]]
     #: slot -> everything that answers a question for it
-    replies: Mapping[str, tuple[str, ...]]
-    #: slot -> the words of each of its phrases -> canonical value
-    vocabulary: Mapping[str, Mapping[tuple[str, ...], str]]
+    replies: Mapping[str, tuple[Phrase, ...]]
+    vocabulary: Vocabulary
 
     @classmethod
     def of(cls, script: Script) -> "Flow":
@@ -134,5 +137,5 @@ class Flow:
         )
 
 
-def _all(templates: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(phrase for template in templates for phrase in expand(template)))
+def _all(templates: tuple[str, ...]) -> tuple[Phrase, ...]:
+    return tuple(dict.fromkeys(Phrase(phrase) for template in templates for phrase in expand(template)))

@@ -15,6 +15,9 @@ _PLAIN = re.compile(r"(?:[a-z']+|\{[a-z_]+\})(?: (?:[a-z']+|\{[a-z_]+\}))*")
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _WORD = re.compile(r"[0-9]+|[^\W\d_]+(?:'[^\W\d_]+)*")
 
+_SHORT = re.compile(r"(?<=[a-z])'(?:d|m|re|ll|ve)\b|(?:(?<=that|what)|(?<=where|there)|(?<=it))'s\b")
+_LONG = {"d": "would", "m": "am", "re": "are", "ll": "will", "ve": "have", "s": "is"}
+
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
 )
@@ -23,8 +26,9 @@ _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eigh
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of `text`, lower case, no punctuation; numbers below 100 as words ("9 a.m." is nine a m)."""
-    text = re.sub(r"\b([ap])\.?m\b\.?", r"\1 m", text.lower().replace("’", "'"))
+    """The words of `text`, lower case, no punctuation; "9 a.m." is nine a m, "i'd" is i would."""
+    text = _SHORT.sub(lambda found: f" {_LONG[found[0][1:]]}", text.lower().replace("’", "'"))
+    text = re.sub(r"\b([ap])\.?m\b\.?", r"\1 m", text)
     text = re.sub(r"(?<=\d)(?=[ap] m\b)", " ", text)
     text = re.sub(r"\b(\d{1,2}):00\b", r"\1", text)
     return tuple(word for found in _WORD.findall(text) for word in _number(found))

@@ -46,9 +46,9 @@ def _read(kind: Any, raw: object, place: str, errors: Errors) -> Any:
         (kind,) = (each for each in get_args(kind) if each is not NoneType)
         return _read(kind, raw, place, errors)
     if kind is str:
-        return raw if _is(str, raw, place, errors) else ""
+        return raw if isinstance(raw, str) else _not(str, raw, place, errors, "")
     if origin is tuple:
-        items = raw if isinstance(raw, list) and _is(list, raw, place, errors) else _not(list, raw, place, errors, [])
+        items = raw if isinstance(raw, list) else _not(list, raw, place, errors, [])
         return tuple(_read(get_args(kind)[0], item, f"{place}[{index}]", errors) for index, item in enumerate(items))
     table = raw if isinstance(raw, dict) else _not(dict, raw, place, errors, {})
     if attrs.has(kind):
@@ -64,6 +64,8 @@ def _read_class(kind: Any, table: Mapping[str, object], place: str, errors: Erro
     for name, spec in fields.items():
         if name in table:
             values[name] = _read(hints[name], table[name], _join(place, name), errors)
+            if spec.default is attrs.NOTHING and table[name] == "":
+                errors.append((_join(place, name), "must not be empty"))
         elif spec.default is attrs.NOTHING:
             if known:
                 errors.append((_join(place, name), "is missing"))
@@ -72,13 +74,6 @@ def _read_class(kind: Any, table: Mapping[str, object], place: str, errors: Erro
 
 
 _EMPTY: Mapping[Any, object] = {str: "", tuple: []}
-
-
-def _is(kind: type, raw: object, place: str, errors: Errors) -> bool:
-    if isinstance(raw, kind):
-        return True
-    _not(kind, raw, place, errors, None)
-    return False
 
 
 def _not(kind: type, raw: object, place: str, errors: Errors, instead: _T) -> _T:
