@@ -203,7 +203,7 @@ class Line:
             return
         self._inbox.append(audio)
         self._inbox_seconds += len(audio.data) / (2 * audio.rate)
-        if self._inbox_seconds > INBOX_SECONDS:
+        if self._inbox_seconds > INBOX_SECONDS + 1e-9:
             self._drop_oldest()
         self.inbox_peak = max(self.inbox_peak, self._inbox_seconds)
         if self._inbox_seconds >= self._ripe_seconds - 1e-9:
