@@ -1,6 +1,7 @@
 """espeak-ng as a TextToSpeech, with the real program."""
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -136,10 +137,18 @@ async def _kill_when_all_wait(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("voice", ["en-gb", "en-gb+m3", "EN-US+f3", "en-gb-x-rp", "es", "de+Andy"])
 @within(30)
-async def test_an_unknown_voice_is_an_error_at_start() -> None:
-    with pytest.raises(ProviderError, match="espeak: espeak-ng has no voice 'klingon-xx'"):
-        async with open_text_to_speech("espeak", EmbeddedOptions(voice="klingon-xx"), journal=ignore):
+async def test_voices_are_known_by_their_language_codes(voice: str) -> None:
+    async with open_text_to_speech("espeak", EmbeddedOptions(voice=voice), journal=ignore) as tts:
+        assert await say(tts, "one")
+
+
+@pytest.mark.parametrize("voice", ["klingon-xx", "en-us+nobody", "+f3"])
+@within(30)
+async def test_an_unknown_voice_is_an_error_at_start(voice: str) -> None:
+    with pytest.raises(ProviderError, match=f"espeak: espeak-ng has no voice '{re.escape(voice)}'"):
+        async with open_text_to_speech("espeak", EmbeddedOptions(voice=voice), journal=ignore):
             pytest.fail("it started")
     assert not children()
 

@@ -22,6 +22,13 @@ RATE, PITCH = 1, 3
 OK = 0
 MAX_SECONDS = 90  # of audio for one request: 4 MB, which the service holds at once
 
+
+class Voice(ctypes.Structure):
+    """The beginning of espeak_VOICE. `languages`: a byte of priority, then the language's code."""
+
+    _fields_ = (("name", ctypes.c_char_p), ("languages", ctypes.c_char_p), ("identifier", ctypes.c_char_p))
+
+
 SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
 
@@ -42,6 +49,7 @@ class Espeak:
         self.rate: int = self._library.espeak_Initialize(SYNCHRONOUS, 100, b".", DONT_EXIT)
         if self.rate <= 0:
             raise RuntimeError("espeak-ng found no usable data files")
+        self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(Voice))
         self._job = self._samples = 0
         self._callback = SynthCallback(self._speak)  # must live as long as the library may call it
         self._library.espeak_SetSynthCallback(self._callback)
@@ -55,10 +63,23 @@ class Espeak:
             write(b"A", self._job, ctypes.string_at(samples, 2 * count))
         return 0
 
+    def _file_of(self, language: str, variant: str) -> bytes:
+        """The library knows voices by file name, which is the language's code except for some (`en-gb` is `en`)."""
+        at, name = 0, language.encode()
+        while voice := self._library.espeak_ListVoices(None)[at]:
+            if voice.contents.languages[1:] == name.lower():
+                name = voice.contents.identifier
+                break
+            at += 1
+        return name + (f"+{variant}".encode() if variant else b"")
+
     def say(self, job: int, text: str, voice: str, pitch: int, speed: int) -> None:
         """Writes the sentence's audio. Raises ValueError for a voice or text it cannot take."""
         if voice != self._voice:
-            if self._library.espeak_SetVoiceByName(voice.encode()) != OK:
+            self._voice = ""
+            language, _, variant = voice.partition("+")
+            known = self._library.espeak_SetVoiceByName(self._file_of(language, variant)) == OK
+            if not known or (variant and not Path("espeak-ng-data/voices/!v", variant).exists()):
                 raise ValueError(f"espeak-ng has no voice {voice!r}")
             self._voice = voice
         self._library.espeak_SetParameter(RATE, speed, 0)
