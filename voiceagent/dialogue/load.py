@@ -42,7 +42,13 @@ def load_flow(source: Path | str, tools: Mapping[str, tuple[str, ...]] = CALL_TO
         raise FlowErrors([f"{name}: not TOML: {error}"]) from None
     errors: Errors = []
     script = read(Script, raw, "", errors)
-    errors += check(script, tools)
+    broken = [place for place, _ in errors]
+    errors += [error for error in check(script, tools) if not any(_within(error[0], place) for place in broken)]
     if errors:
         raise FlowErrors([f"{name}: {place}: {what}" for place, what in errors])
     return Flow.of(script)
+
+
+def _within(place: str, other: str) -> bool:
+    """Whether one of two places holds the other: what is wrong with a key's type also spoils what it should mean."""
+    return f"{place}.".startswith(f"{other}.") or f"{other}.".startswith(f"{place}.")

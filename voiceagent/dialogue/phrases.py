@@ -23,15 +23,20 @@ _ONES = (
 )
 _SMALL = (*_ONES.split(), "eighteen", "nineteen")
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_NUMBERS = frozenset((*_SMALL, *_TENS))
 
 
 def words(text: str) -> tuple[str, ...]:
     """The words of `text`, lower case, no punctuation; "9 a.m." is nine a m, "i'd" is i would."""
     text = _SHORT.sub(lambda found: f" {_LONG[found[0][1:]]}", text.lower().replace("’", "'"))
-    text = re.sub(r"\b([ap])\.?m\b\.?", r"\1 m", text)
-    text = re.sub(r"(?<=\d)(?=[ap] m\b)", " ", text)
     text = re.sub(r"\b(\d{1,2}):00\b", r"\1", text)
-    return tuple(word for found in _WORD.findall(text) for word in _number(found))
+    heard: list[str] = []
+    for word in _WORD.findall(text):
+        if word in ("am", "pm") and heard and heard[-1] in _NUMBERS:
+            heard += (word[0], "m")
+        else:
+            heard += _number(word)
+    return tuple(heard)
 
 
 def _number(word: str) -> tuple[str, ...]:

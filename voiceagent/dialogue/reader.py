@@ -4,7 +4,7 @@ cattrs gives up on an object at its first wrong field; here what is wrong is lef
 checks on meaning can run in the same pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -25,9 +25,9 @@ _TOML_NAMES: Mapping[type, str] = {
 }
 
 
-def nearest(name: str, valid: object) -> str:
+def nearest(name: str, valid: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the closest of the names `valid`, or nothing."""
-    close = get_close_matches(name, [str(each) for each in valid], 1)  # type: ignore[attr-defined]
+    close = get_close_matches(name, valid, 1)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
