@@ -280,6 +280,10 @@ def test_every_error_is_told_at_once_and_in_one_line(load: Load) -> None:
             ),
         ),
         (
+            "agents.reception.language = 'es'",
+            "agents.reception.language: expected 'en', as the embedded recogniser knows no other language, got 'es'",
+        ),
+        (
             "agents.reception.flow = ''",
             "agents.reception.flow: expected the flow of this conversation (nothing else can lead it), got ''",
         ),

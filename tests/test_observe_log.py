@@ -39,6 +39,7 @@ def test_a_call_is_one_canonical_line_at_its_end() -> None:
             journal.ProviderFailed(0.0, CALL, "embedded", 'worker said "no"\nand left'),
             f'provider-failed call={CALL} provider=embedded message="worker said \\"no\\"\\nand left"',
         ),
+        (journal.CallCrashed(0.0, CALL, "a\nb"), f'call-crashed call={CALL} traceback="a\\nb"'),
         (
             journal.WorkerRestarted(0.0, "embedded", "no answer"),
             'worker-restarted provider=embedded reason="no answer"',
@@ -63,8 +64,8 @@ def test_what_is_said_and_keyed_is_not_logged(event: Event) -> None:
 
 def test_a_line_opens_with_the_time_and_is_written_at_once() -> None:
     stream = io.StringIO()
-    write = log_to(stream)
+    write = log_to(stream, "desk-1")
     write(journal.CallerSaid(0.0, CALL, "hello", 0.1))
     write(journal.ServiceReady(0.0, "127.0.0.1:9092"))
-    pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z service-ready where=127\.0\.0\.1:9092\n"
+    pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z desk-1 service-ready where=127\.0\.0\.1:9092\n"
     assert re.fullmatch(pattern, stream.getvalue())

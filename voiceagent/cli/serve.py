@@ -57,7 +57,7 @@ async def _serve(config: Config) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_heed, signals, stopping, nursery.cancel_scope)
             try:
-                async with open_service(config, journals=[log_to(sys.stderr)]) as service:
+                async with open_service(config, journals=[log_to(sys.stderr, config.service.instance)]) as service:
                     _settle_memory()
                     host, port = service.address
                     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -32,6 +32,8 @@ def check(config: Config) -> Iterator[Problem]:
 def _check_conversation(name: str, agent: AgentConfig, config: Config) -> Iterator[Problem]:
     yield from _check_name(("agents", name, "stt"), agent.stt, "providers", tuple(config.providers))
     yield from _check_name(("agents", name, "tts"), agent.tts, "providers", tuple(config.providers))
+    if agent.language.partition("-")[0].lower() != "en" and agent.stt in config.providers:
+        yield Problem(("agents", name, "language"), "'en', as the embedded recogniser knows no other language")
     if agent.llm:
         what = "no language model, as no provider type offers one in this version"
         yield Problem(("agents", name, "llm"), what)

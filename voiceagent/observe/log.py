@@ -1,4 +1,4 @@
-"""The log: one line per event worth reading, `TIME EVENT key=value ...`, and one canonical line per call when it ends.
+"""The log: a line per event worth reading, `TIME INSTANCE EVENT key=value ...`, and one canonical line per call.
 
 What callers say is not in it: a log is kept longer and read by more people than a conversation should be.
 """
@@ -13,14 +13,14 @@ from voiceagent import journal
 from voiceagent.journal import Event, Journal
 
 
-def log_to(stream: TextIO) -> Journal:
-    """A journal subscriber that writes lines to `stream`, with the time of writing in UTC."""
+def log_to(stream: TextIO, instance: str) -> Journal:
+    """A journal subscriber that writes the lines of the service `instance` to `stream`, with the time in UTC."""
 
     def write(event: Event) -> None:
         line = line_of(event)
         if line is not None:
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            stream.write(f"{now} {line}\n")
+            stream.write(f"{now} {instance} {line}\n")
             stream.flush()
 
     return write
@@ -41,6 +41,8 @@ def line_of(event: Event) -> str | None:
             return _line("provider-failed", {"call": call, "provider": provider, "message": message})
         case journal.WorkerRestarted(provider=provider, reason=reason):
             return _line("worker-restarted", {"provider": provider, "reason": reason})
+        case journal.CallCrashed(call=call, traceback=traceback):
+            return _line("call-crashed", {"call": call, "traceback": traceback})
         case journal.CallEnded():
             return _line("call-ended", _call_fields(event))
         case _:
