@@ -1,24 +1,21 @@
 """The scripted caller against a small AudioSocket peer on real loopback TCP."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from uuid import UUID
 
 import pytest
 import trio
-from attrs import define, field
 
+from tests.lab_peer import BEEP, Peer, Recorder, open_peer
 from voiceagent.audio.pcm import Pcm, level_dbfs
 from voiceagent.audio.tones import tone
-from voiceagent.lab.caller import LineError, open_caller
+from voiceagent.lab.caller import open_caller
+from voiceagent.lab.connect import LineError
 from voiceagent.lab.timeline import AgentBegan, AgentFinished, CallerPressed, CallOver, LineClosed, latencies
 from voiceagent.wire.audiosocket import (
     Audio,
-    Decoder,
     Dtmf,
     Hangup,
     Identity,
-    Message,
     PeerError,
     encode_audio,
     encode_message,
@@ -26,86 +23,6 @@ from voiceagent.wire.audiosocket import (
 )
 
 CALL = UUID("0f5a3f5e-7c1e-4b7e-9d5f-0123456789ab")
-BEEP = tone(8000, 400, 0.2)
-
-
-@define
-class Peer:
-    """The agent's end of one connection."""
-
-    stream: trio.SocketStream
-    decoder: Decoder = field(factory=Decoder)
-    ended_by_reset: bool = False
-
-    async def read(self) -> Message | None:
-        """The next message, None at the end of the connection."""
-        while (message := self.decoder.next_message()) is None:
-            try:
-                data = await self.stream.receive_some()
-            except trio.BrokenResourceError:
-                self.ended_by_reset = True
-                return None
-            if not data:
-                return None
-            self.decoder.receive_data(data)
-        return message
-
-    async def read_to_end(self) -> list[Message]:
-        messages = []
-        while (message := await self.read()) is not None:
-            messages.append(message)
-        return messages
-
-    async def read_until_speech(self) -> None:
-        while message := await self.read():
-            if isinstance(message, Audio) and level_dbfs(message.data) > -40:
-                return
-
-    async def send(self, message: Audio | Hangup | PeerError | Dtmf) -> None:
-        await self.stream.send_all(encode_message(message))
-
-    async def beep(self, seconds: float = 0.2) -> None:
-        """Send a tone of this length all at once."""
-        sound = tone(8000, 400, seconds).data
-        for at in range(0, len(sound), 320):
-            await self.send(Audio(8000, sound[at : at + 320]))
-
-
-Handler = Callable[[Peer], Awaitable[None]]
-
-
-@asynccontextmanager
-async def open_peer(handler: Handler) -> AsyncIterator[int]:
-    """Answers connections on the yielded port with `handler`, and closes each when it returns."""
-
-    async def answer(stream: trio.SocketStream) -> None:
-        async with stream:
-            await handler(Peer(stream))
-
-    with trio.fail_after(20):
-        async with trio.open_nursery() as nursery:
-            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-            nursery.start_soon(trio.serve_listeners, answer, listeners)
-            yield listeners[0].socket.getsockname()[1]
-            nursery.cancel_scope.cancel()
-
-
-class Recorder:
-    """A handler that only listens; `wait` gives what it read once the connection has ended."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.was_reset = False
-        self._ended = trio.Event()
-
-    async def __call__(self, peer: Peer) -> None:
-        self.messages = await peer.read_to_end()
-        self.was_reset = peer.ended_by_reset
-        self._ended.set()
-
-    async def wait(self) -> list[Message]:
-        await self._ended.wait()
-        return self.messages
 
 
 async def test_the_uuid_comes_first_and_then_silence_in_whole_frames() -> None:
@@ -195,7 +112,7 @@ async def test_a_conversation_gives_its_latencies() -> None:
     async with open_peer(agent) as port, open_caller("127.0.0.1", port) as caller:
         assert await caller.wait_for_agent(quiet=0.45)
         assert await caller.say(BEEP, "hello")
-        assert not await caller.wait_for_agent(quiet=0.45, timeout=0.5), (
+        assert not await caller.wait_for_agent(quiet=0.45, patience=0.5), (
             "the agent spoke before the caller had finished"
         )
     figures = latencies(caller.timeline)
@@ -208,9 +125,7 @@ async def test_a_conversation_gives_its_latencies() -> None:
 async def test_an_answer_after_the_caller_has_finished_is_waited_for() -> None:
     async def agent(peer: Peer) -> None:
         await peer.read_until_speech()
-        while message := await peer.read():
-            if isinstance(message, Audio) and level_dbfs(message.data) < -60:
-                break
+        await peer.read_until_silence()
         await peer.beep()
         await peer.read_to_end()
 
@@ -321,8 +236,8 @@ async def test_a_call_ends_by_itself_at_its_limit_and_the_tape_with_it() -> None
 
 async def test_a_wait_for_an_agent_that_says_nothing_is_bounded() -> None:
     async with open_peer(Recorder()) as port, open_caller("127.0.0.1", port) as caller:
-        assert not await caller.wait_for_agent(timeout=0.1)
-        assert not await caller.wait_for_agent_to_begin(timeout=0.1)
+        assert not await caller.wait_for_agent(patience=0.1)
+        assert not await caller.wait_for_agent_to_begin(patience=0.1)
         assert caller.over is None
 
 

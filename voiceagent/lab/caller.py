@@ -8,7 +8,6 @@ What Asterisk hangs up on (any frame but audio and 0x00) ends the call here too.
 whoever scripts the call; every change wakes the waiters.
 """
 
-import os
 import socket
 import struct
 from collections import deque
@@ -22,6 +21,7 @@ import trio
 
 from voiceagent.audio.pcm import Pcm
 from voiceagent.audio.resample import resample
+from voiceagent.lab.connect import connect
 from voiceagent.lab.hearing import AgentEar
 from voiceagent.lab.steps import Step, keys, speech
 from voiceagent.lab.tape import Tape
@@ -50,16 +50,10 @@ from voiceagent.wire.audiosocket import (
     frame_bytes,
 )
 
-#: Asterisk gives up on connecting after this.
-_CONNECT_S: Final = 2.0
 #: After the call, the agent's side has this long to close before the connection is torn down.
 _RELEASE_S: Final = 2.0
 #: Room for the loopback to take what is said when the machine is busy.
 _GRACE_S: Final = 5.0
-
-
-class LineError(Exception):
-    """No call could be made; the message is one line that says where and why."""
 
 
 class Caller:
@@ -93,18 +87,21 @@ class Caller:
 
     # What a script does ------------------------------------------------------------------------------------------
 
-    async def wait_for_agent(self, *, quiet: float = 0.7, timeout: float = 30.0) -> bool:
+    async def wait_for_agent(self, *, quiet: float = 0.7, patience: float = 10.0, timeout: float = 60.0) -> bool:
         """Wait until the agent has spoken since the caller's last act and then been silent for `quiet` seconds.
 
-        Whether that happened: False when the call ended before, or nothing of the kind within `timeout` seconds.
+        It has `patience` seconds to begin and `timeout` seconds more to finish. Whether it did; False also when the
+        call ended before.
         """
-        finished = await self._until(lambda: self._ear.has_answered(self._done_at, quiet, self.now), timeout)
+        finished = await self.wait_for_agent_to_begin(patience=patience) and await self._until(
+            lambda: self._ear.has_answered(self._done_at, quiet, self.now), timeout
+        )
         self._done_at = max(self._done_at, self.now if finished else 0.0)
         return finished
 
-    async def wait_for_agent_to_begin(self, *, timeout: float = 30.0) -> bool:
+    async def wait_for_agent_to_begin(self, *, patience: float = 10.0) -> bool:
         """Wait until the agent speaks, or has spoken since the caller's last act. False: not in time, or call over."""
-        return await self._until(lambda: self._ear.answers(self._done_at), timeout)
+        return await self._until(lambda: self._ear.answers(self._done_at), patience)
 
     async def pause(self, seconds: float) -> bool:
         """Say nothing for a while. False: the call ended meanwhile."""
@@ -180,19 +177,20 @@ class Caller:
                 self._said.add(Pcm(self.rate, step.audio), due)
             if step.digit:
                 await self._stream.send_all(encode_message(Dtmf(step.digit)))
-            self._note(step)
+            self._note(step, due)
             self.timeline.extend(self._ear.check(self.now))
             self._changed.unpark_all()
 
-    def _note(self, step: Step) -> None:
+    def _note(self, step: Step, due: float) -> None:
+        # By the grid: our own lateness makes the agent look slower, never faster.
         if step.begins is not None:
-            self.timeline.append(CallerBegan(self.now, step.begins))
+            self.timeline.append(CallerBegan(due, step.begins))
         if step.finishes:
-            self._done_at = self.now + FRAME_SECONDS
+            self._done_at = due + FRAME_SECONDS
             self.timeline.append(CallerFinished(self._done_at))
         if step.digit:
-            self._done_at = self.now
-            self.timeline.append(CallerPressed(self._done_at, step.digit))
+            self._done_at = due
+            self.timeline.append(CallerPressed(due, step.digit))
 
     async def run_reader(self) -> None:
         """Read until the agent's side of the connection ends, however it ends."""
@@ -268,7 +266,7 @@ async def open_caller(
     The call ends by itself after `max_s` seconds. Raises LineError when nobody answers there. Leaving takes at most
     2 s longer than the agent needs to close its side; cancelling does not wait.
     """
-    async with await _connect(host, port) as stream:
+    async with await connect(host, port) as stream:
         caller = Caller(stream, uuid or uuid4(), rate, max_s)
         try:
             async with trio.open_nursery() as nursery:
@@ -282,23 +280,3 @@ async def open_caller(
             if len(group.exceptions) > 1:
                 raise
             raise group.exceptions[0] from None
-
-
-async def _connect(host: str, port: int) -> trio.SocketStream:
-    try:
-        with trio.fail_after(_CONNECT_S):
-            return await trio.open_tcp_stream(host, port)
-    except trio.TooSlowError:
-        raise LineError(f"{host}:{port}: no connection within {_CONNECT_S:g} s") from None
-    except OSError as error:
-        raise LineError(f"{host}:{port}: {_reason(error)}") from None
-
-
-def _reason(error: OSError) -> str:
-    """Trio wraps what each address of a host answered; the first is reason enough."""
-    cause: BaseException | None = error.__cause__
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    if isinstance(cause, OSError) and cause.errno:
-        return os.strerror(cause.errno).lower()
-    return (error.strerror or str(error)).lower()
