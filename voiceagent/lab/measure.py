@@ -4,7 +4,7 @@ Times are seconds of CLOCK_MONOTONIC, which all processes of a machine share.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Self
 
 import numpy as np
@@ -23,6 +23,11 @@ def due_frames(alive_s: float) -> int:
     """How many frames a call that has lived `alive_s` seconds is owed: one per 20 ms that have passed."""
     # A grid point reached within a microsecond counts: 0.06 / 0.02 is 2.9999999999999996.
     return max(0, math.floor((alive_s + 1e-6) / FRAME_SECONDS))
+
+
+def bucket_of(late_s: float) -> int:
+    """The bucket that counts a lateness; early counts as on time."""
+    return max(0, min(int(late_s / BUCKET_SECONDS), BUCKETS))
 
 
 @frozen
@@ -113,7 +118,7 @@ class Limits:
     stall_s: float = 0.040
     control_p99_s: float = 0.025
     #: CPU of the halves of the control, larger over smaller.
-    control_spread: float = 1.35
+    control_spread: float = 1.5
 
 
 @frozen
@@ -143,8 +148,3 @@ class Noise:
                 f"frames were lost, but the machine also stalled the generator or control {stall * 1e3:.0f} ms"
             )
         return found
-
-
-def changed(now: Mapping[str, int], then: Mapping[str, int]) -> dict[str, int]:
-    """How counters grew between two readings."""
-    return {name: count - then.get(name, 0) for name, count in now.items()}
