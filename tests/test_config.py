@@ -80,7 +80,8 @@ def test_the_working_directory_s_file_is_found_without_being_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert load_config(None, [], {}).directory == DEFAULT_FILE.parent
+    assert load_config(None, [], {}) == load_config(DEFAULT_FILE, [], {})
+    assert load_config(None, [], {}).directory == tmp_path
     (tmp_path / "config.toml").write_text("service.instance = 'here'")
     assert load_config(None, [], {}).service.instance == "here"
     assert load_config(None, [], {}).directory == tmp_path

@@ -46,14 +46,16 @@ __all__ = [
 def load_config(path: Path | None, overrides: Sequence[str], environ: Mapping[str, str]) -> Config:
     """The settings of a file with `overrides` (`dotted.key=value`) laid over it.
 
-    Without a path: `config.toml` of the working directory, or else the default that comes with the package.
+    Without a path: `config.toml` of the working directory, or else the default that comes with the package (relative
+    paths then start in the working directory).
     Reads no other files, but looks whether the flows named exist. Raises ConfigErrors with one line for every error.
     """
-    file = path or _find_file()
+    here = Path("config.toml")
+    file = path or (here if here.is_file() else DEFAULT_FILE)
     tree, set_keys = _gather(file, overrides)
     expanded, problems = expand(tree, environ)
     config, unfit = structure(expanded)
-    config = evolve(config, directory=file.absolute().parent)
+    config = evolve(config, directory=Path.cwd() if file == DEFAULT_FILE else file.absolute().parent)
     problems += unfit
     problems += [late for late in check(config) if not any(_follows(late.path, early.path) for early in problems)]
     if problems:
@@ -62,11 +64,6 @@ def load_config(path: Path | None, overrides: Sequence[str], environ: Mapping[st
             first.setdefault(problem.path, problem)  # what follows at the same key mostly follows from it
         raise ConfigErrors([_line(problem, file, set_keys, tree) for problem in first.values()])
     return config
-
-
-def _find_file() -> Path:
-    here = Path("config.toml")
-    return here if here.is_file() else DEFAULT_FILE
 
 
 def _gather(file: Path, overrides: Sequence[str]) -> tuple[Table, list[tuple[str, ...]]]:

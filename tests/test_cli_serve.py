@@ -1,0 +1,108 @@
+"""`serve` as a process: what it says, how it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.serving import PATIENCE_S, SOURCE, calling, serving
+from voiceagent.wire.audiosocket import Audio, Hangup
+
+ECHO = ("--set", "audiosocket.agent=echo", "--set", "audiosocket.listen=127.0.0.1:0")
+
+
+def run_serve(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A `serve` that is expected to end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "voiceagent", "serve", *arguments],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+async def test_it_says_where_it_listens_and_ends_with_0_when_told(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(PATIENCE_S)
+        async with serving(*ECHO, cwd=tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify")) as service:
+            assert service.ready == f"voiceagent ready: AudioSocket on 127.0.0.1:{service.port}, agent echo"
+            assert systemd.recv(100) == b"READY=1"
+            async with calling(service):
+                pass
+            await service.wait_logged("call-ended")
+            service.stop()
+            assert await service.wait_stopped() == 0
+            assert systemd.recv(100) == b"STOPPING=1"
+    events = [line.split()[2] for line in service.log.splitlines()]
+    assert events == ["service-ready", "call-started", "call-ended", "service-stopping"]
+
+
+async def test_a_live_call_may_finish_but_no_other_begins(tmp_path: Path) -> None:
+    async with serving(*ECHO, cwd=tmp_path) as service:
+        async with calling(service) as leg:
+            service.process.send_signal(signal.SIGINT)
+            await service.wait_logged("service-stopping")
+            with pytest.raises((OSError, trio.BrokenResourceError)):
+                async with calling(service):
+                    pass
+            for _ in range(5):
+                assert isinstance(await leg.next(), Audio)
+        assert await service.wait_stopped() == 0
+    assert 'cause="caller hung up"' in service.log
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+async def test_calls_are_hung_up_when_the_time_to_drain_is_over_or_a_second_signal_comes(
+    tmp_path: Path, signals: int
+) -> None:
+    drain_s = 0 if signals == 1 else 3600
+    async with serving(*ECHO, "--set", f"service.drain_s={drain_s}", cwd=tmp_path) as service:
+        async with calling(service) as leg:
+            for _ in range(signals):
+                service.stop()
+                await service.wait_logged("service-stopping")
+            assert isinstance((await leg.rest())[-1], Hangup)
+        assert await service.wait_stopped() == 0
+    assert 'cause="service stopped"' in service.log
+
+
+def test_errors_of_the_configuration_end_it_with_2_and_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("service.max_calls = 0\n")
+    done = run_serve("--set", "audiosocket.listn=127.0.0.1:0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "config.toml: service.max_calls: expected between 1 and 10000, got 0\n"
+        "--set audiosocket.listn: expected one of the keys listen, advertise, accept, agent, idle_s, allow, "
+        "got an unknown key; did you mean 'listen'?\n"
+    )
+
+
+def test_errors_of_a_flow_end_it_with_2_and_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_text("start = 'nowhere'\ncolour = 'red'\n")
+    done = run_serve("--set", "agents.reception.flow=shop.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) >= 2
+    assert all(str(tmp_path / "shop.toml") in line for line in done.stderr.splitlines())
+
+
+@pytest.mark.parametrize("listen", ["taken", "192.0.2.1:0"])
+def test_an_address_it_cannot_have_ends_it_with_1_and_is_named(tmp_path: Path, listen: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        if listen == "taken":
+            listen = f"127.0.0.1:{other.getsockname()[1]}"
+        done = run_serve("--set", "audiosocket.agent=echo", "--set", f"audiosocket.listen={listen}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"voiceagent cannot start: cannot listen for AudioSocket on {listen}: ")
+    assert done.stderr.count("\n") == 1
