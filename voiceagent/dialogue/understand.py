@@ -48,7 +48,8 @@ class Phrase:
 
     @words.default
     def _words(self) -> tuple[str, ...]:
-        return tuple(word for part in self.text.split() for word in ((part,) if part.startswith("{") else words(part)))
+        parts = (((part,) if part.startswith("{") else words(part)) for part in self.text.split())
+        return _without_echo(tuple(word for part in parts for word in part))
 
     @slots.default
     def _slots(self) -> tuple[str, ...]:
