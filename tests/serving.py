@@ -65,12 +65,13 @@ async def serving(*arguments: str, cwd: Path, source: Path = SOURCE, **environ: 
         cwd=cwd,
     )
     assert process.stdout is not None
+    assert process.stderr is not None
     try:
         with trio.fail_after(PATIENCE_S):
             ready = b""
             while not ready.endswith(b"\n"):
                 more = await process.stdout.receive_some()
-                assert more, "it ended before it was ready"
+                assert more, b"".join([said async for said in process.stderr]).decode()
                 ready += more
             yield Serving(process, ready.decode().removesuffix("\n"))
     finally:

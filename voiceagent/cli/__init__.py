@@ -33,18 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 module = import_module(f"voiceagent.cli.{name}")
             except ImportError as error:
-                print(f"voiceagent cannot start: {_missing(error)}", file=sys.stderr)
+                missing = (error.name or "").partition(".")[0]
+                if missing in ("", "voiceagent"):
+                    raise  # our own mistake
+                package = _PACKAGES.get(missing, missing)
+                said = f"the package {package} is missing or does not load: {error}"
+                print(f"voiceagent cannot start: {said}", file=sys.stderr)
                 return 1
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     args = parser.parse_args(arguments)
     return int(args.run(args))
-
-
-def _missing(error: ImportError) -> str:
-    """Which package to install, so far as the error tells."""
-    module = (error.name or "").partition(".")[0]
-    if module in ("", "voiceagent"):
-        return str(error)
-    package = _PACKAGES.get(module, module)
-    return f"the package {package} is missing or does not load: {error}"

@@ -1,0 +1,58 @@
+"""What is installed from a wheel works in an empty folder: nothing but Python files was needed from the checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.serving import PATIENCE_S, SOURCE, calling, serving
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder a wheel of this checkout was unpacked to. Needs no network: its dependencies are there already."""
+    folder = tmp_path_factory.mktemp("package")
+    checkout = folder / "checkout"  # a copy: building leaves files behind, and picks up those of the last time
+    checkout.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(SOURCE / name, checkout)
+    shutil.copytree(SOURCE / "voiceagent", checkout / "voiceagent", ignore=shutil.ignore_patterns("__pycache__"))
+    _pip("wheel", "--no-build-isolation", "--wheel-dir", str(folder), str(checkout))
+    (wheel,) = folder.glob("*.whl")
+    _pip("install", "--target", str(folder / "installed"), str(wheel))
+    return folder / "installed"
+
+
+def _pip(command: str, *arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--quiet", command, "--no-deps", "--no-index", *arguments],
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        check=True,
+        timeout=PATIENCE_S,
+    )
+
+
+def test_it_is_imported_from_where_it_was_installed(installed: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import voiceagent; print(voiceagent.__file__)"],
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    assert Path(done.stdout.strip()).is_relative_to(installed)
+
+
+async def test_it_serves_with_the_default_configuration(installed: Path, tmp_path: Path) -> None:
+    async with serving("--set", "audiosocket.listen=127.0.0.1:0", cwd=tmp_path, source=installed) as service:
+        assert service.ready.endswith(", agent reception")
+        async with calling(service):
+            pass
+        service.stop()
+        assert await service.wait_stopped() == 0
+    assert not list(tmp_path.iterdir())
