@@ -19,6 +19,7 @@ class Peer:
         self.received: list[tuple[float, Message]] = []
         self.over: str | None = None
         self._decoder = Decoder()
+        self._off_the_grid = False
 
     def identify(self, uuid: UUID | None = None) -> UUID:
         call = uuid or uuid4()
@@ -45,6 +46,9 @@ class Peer:
 
     async def talk(self, pattern: str, *, loud: bytes = b"\x00\x20\x00\xe0") -> None:
         """20 ms per letter: `#` voice, `.` silence, a space nothing at all, a digit is that key. Reads meanwhile."""
+        if not self._off_the_grid:  # or which of us comes first at the same instant would be a matter of chance
+            await trio.sleep(0.0025)
+            self._off_the_grid = True
         start = trio.current_time()
         for at, letter in enumerate(pattern):
             await trio.sleep_until(start + at * 0.02)
@@ -62,6 +66,12 @@ class Peer:
                     self.send(encode_message(Dtmf(digit)))
         await trio.sleep_until(start + len(pattern) * 0.02)
         self.poll()
+
+    async def answer_hangup(self) -> None:
+        """Send silence until told to hang up, then close, as Asterisk does."""
+        while not self.hung_up and self.over is None:
+            await self.talk(".")
+        self.end.close()
 
     @property
     def audio(self) -> list[tuple[float, Audio]]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from voiceagent.audio.pcm import Pcm
 from voiceagent.turns.endpointing import Decision, Endpointing, TurnDetector
-from voiceagent.turns.playout import Playout
+from voiceagent.pbx.playout import Playout
 from voiceagent.wire.audiosocket import encode_audio
 
 

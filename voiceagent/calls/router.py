@@ -66,6 +66,7 @@ class Router:
         try:
             await self._serve_line(line)
         finally:
+            await _hang_up(line)
             self.clock.detach(line)
             line.close()
             self.admission.disconnect()
@@ -86,8 +87,6 @@ class Router:
                 await self._hold_call(line, uuid)
             finally:
                 self.admission.finish(uuid)
-            return
-        await _hang_up(line)
 
     async def _hold_call(self, line: Line, uuid: UUID) -> None:
         now = trio.current_time()
@@ -103,7 +102,6 @@ class Router:
             call.scope.cancel()
             self.calls.pop(str(uuid))
             self._finish(call)
-        await _hang_up(line, reset=call.ending is not None and call.ending.cause == "agent hung up")
 
     def _finish(self, call: Call) -> None:
         line, now = call.line, trio.current_time()
@@ -111,6 +109,7 @@ class Router:
         if line.ended is not None and line.ended.error is not None:
             text = "".join(traceback.format_exception(line.ended.error))
             self.journal(CallCrashed(now, str(call.uuid), text))
+        line.resets = ending.cause == "agent hung up"
         self.completed += 1
         self.journal(
             CallEnded(
@@ -133,15 +132,11 @@ class Router:
         self.journal(ConnectionRefused(trio.current_time(), peer, reason, detail))
 
 
-async def _hang_up(line: Line, *, reset: bool = False) -> None:
-    """End the connection from our side, unless the peer has already.
-
-    0x00 lets the dialplan go on after AudioSocket(); a reset makes Asterisk hang the caller up.
-    """
-    with trio.move_on_after(_HANGUP_S, shield=True):
-        if reset:
-            await trio.sleep(_LAST_WORD_S)
-            line.reset()
+async def _hang_up(line: Line) -> None:
+    """End the connection from our side, unless the peer has already; takes at most a second, also when cancelled."""
+    with trio.move_on_after(_LAST_WORD_S if line.resets else _HANGUP_S, shield=True):
+        if line.resets:
+            await line.wait_ended()
         else:
             await line.hang_up()
 

@@ -17,7 +17,7 @@ import trio
 from attrs import frozen
 
 from voiceagent.audio.pcm import Pcm
-from voiceagent.turns.playout import Playout
+from voiceagent.pbx.playout import Playout
 from voiceagent.wire.audiosocket import (
     FRAME_SECONDS,
     Audio,
@@ -84,6 +84,8 @@ class Line:
         self.endpoint = endpoint
         self.peer = peer
         self.rate = rate
+        #: How `close` ends the connection. After 0x00 the dialplan goes on; a reset makes Asterisk hang the caller up.
+        self.resets = False
         self.playout = Playout(PLAYOUT_FRAMES)
         self.identity: UUID | None = None
         self.ended: LineEnd | None = None
@@ -101,7 +103,6 @@ class Line:
         self._unsent = b""
         self._hanging_up = False
         self._hung_up = False
-        self._abort = False
         self._inbox: deque[Audio | Dtmf] = deque()
         self._inbox_seconds = 0.0
         self._digits = 0
@@ -252,18 +253,17 @@ class Line:
     async def hang_up(self) -> None:
         """Send 0x00 after the frame in progress and read until the peer has closed. The caller sets the deadline."""
         self._hanging_up = True
+        await self.wait_ended()
+
+    async def wait_ended(self) -> None:
+        """Wait until the peer has closed, or the line has failed."""
         while self.ended is None:
             await self._changed.park()
-
-    def reset(self) -> None:
-        """End the connection with a reset, once `close` is called: Asterisk then hangs the caller up."""
-        self._abort = True
-        self.end("reset")
 
     def close(self) -> None:
         """Give the connection back."""
         self.end("closed")
-        if self._abort:
+        if self.resets:
             self.endpoint.abort()
         else:
             self.endpoint.close()

@@ -75,13 +75,14 @@ class Conversation:
             async with trio.open_nursery() as nursery:
                 floor = trio.CancelScope()
                 nursery.start_soon(self._hold_floor, turn, floor)
-                turn = await self._next_turn(floor)
+                turn, since = await self._next_turn(floor)
                 floor.cancel()
             self.mouth.stop()
+            self.mouth.answer(since)
             self.turns += 1
 
-    async def _next_turn(self, floor: trio.CancelScope) -> Turn | None:
-        """What the caller does next; None when he spoke and the recogniser failed. Barge-in cancels `floor`."""
+    async def _next_turn(self, floor: trio.CancelScope) -> tuple[Turn | None, float]:
+        """What the caller does next (None: he spoke and the recogniser failed), and when. Barge-in cancels `floor`."""
         while True:
             match await self.events.receive():
                 case Interrupted():
@@ -92,13 +93,11 @@ class Conversation:
                 case Heard(text="", confirmed=False):
                     pass  # a cough: too short to have meant anything
                 case Heard(text=text, voice_ended=voice_ended):
-                    self.mouth.answer(voice_ended)
-                    return None if text is None else CallerSpoke(text)
+                    return (None if text is None else CallerSpoke(text)), voice_ended
                 case Keyed(digit):
-                    self.mouth.answer(trio.current_time())
-                    return CallerPressed(digit)
+                    return CallerPressed(digit), trio.current_time()
                 case Quiet():
-                    return CallerQuiet()
+                    return CallerQuiet(), trio.current_time()
 
     async def _hold_floor(self, turn: Turn | None, floor: trio.CancelScope) -> None:
         """Answer, do what the answer asks for, then wait for the caller; all of it until `floor` is cancelled."""

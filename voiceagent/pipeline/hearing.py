@@ -117,6 +117,11 @@ class Hearing:
         """Whether the caller is speaking, or what he said is being recognised."""
         return self._detector.in_turn or self._recognising > 0
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether a message is being taken."""
+        return self._recording is not None
+
     async def run(self) -> None:
         """The ingest. Ends when the line does."""
         async with trio.open_nursery() as turns:
