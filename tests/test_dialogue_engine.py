@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from tests.test_dialogue_flows import FLOW
 from tests.test_dialogue_reception import RECEPTION, Caller
 from voiceagent.dialogue import Flow, load_flow
-from voiceagent.dialogue.engine import State, advance
+from voiceagent.dialogue.engine import advance
+from voiceagent.dialogue.state import State
 from voiceagent.ports import CallerPressed, CallerQuiet, CallerSpoke, CallOpened, DialogueEvent, ToolReturned, Turn
 
 RECEPTION_FLOW = load_flow(RECEPTION)

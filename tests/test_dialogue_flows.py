@@ -299,3 +299,13 @@ def test_no_damage_to_a_flow_is_anything_but_flow_errors(data: st.DataObject) ->
     except FlowErrors:
         return
     assert Caller(flow).text
+
+
+def test_the_flow_in_the_documentation_works() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "flows.md").read_text(encoding="utf-8")
+    (text,) = [block.split("```")[0] for block in page.split("```toml")[1:] if 'start = "welcome"' in block]
+    caller = Caller(load_flow(text))
+
+    assert caller.says("when are you open") == "We are open from nine to five. How can I help you?"
+    assert caller.says("that is all") == "Goodbye."
+    assert caller.asked == ("hang_up", {})

@@ -6,7 +6,8 @@ import pytest
 
 import voiceagent.dialogue
 from voiceagent.dialogue import Flow, FlowDialogue, load_flow
-from voiceagent.dialogue.engine import State, advance, expected, listening
+from voiceagent.dialogue.engine import advance
+from voiceagent.dialogue.state import State, expected, listening
 from voiceagent.ports import (
     CallerPressed,
     CallerQuiet,
@@ -169,6 +170,12 @@ def test_a_wrong_detail_is_corrected_by_saying_the_right_one(caller: Caller, cor
     caller.says("i would like to book tuesday at three o'clock")
 
     assert caller.says(correction) == then
+
+
+def test_a_wish_said_again_while_booking_changes_the_detail_and_keeps_the_rest(caller: Caller) -> None:
+    caller.says("i would like to book tuesday at three o'clock")
+
+    assert caller.says("i want to come in on friday") == "Friday at three o'clock, is that right?"
 
 
 def test_a_plain_no_asks_everything_again(caller: Caller) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.test_dialogue_reception import RECEPTION
 from voiceagent.dialogue import load_flow
-from voiceagent.dialogue.engine import Answer, Asking, Collecting, Confirming, Go, Meaning, State, listening
 from voiceagent.dialogue.phrases import words
+from voiceagent.dialogue.state import Answer, Asking, Collecting, Confirming, Go, Meaning, State, listening
 from voiceagent.dialogue.understand import understand
 
 FLOW = load_flow(RECEPTION)

@@ -3,8 +3,9 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
-from voiceagent.dialogue.engine import State, advance, expected
+from voiceagent.dialogue.engine import advance
 from voiceagent.dialogue.flow import Flow
+from voiceagent.dialogue.state import State, expected
 from voiceagent.ports import DialogueEvent, Expectation, Turn
 
 
