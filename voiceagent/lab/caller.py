@@ -93,24 +93,39 @@ class Caller:
         It has `patience` seconds to begin and `timeout` seconds more to finish. Whether it did; False also when the
         call ended before.
         """
-        finished = await self.wait_for_agent_to_begin(patience=patience) and await self._until(
-            lambda: self._ear.has_answered(self._done_at, quiet, self.now), timeout
+        finished = await self.wait_for_agent_to_begin(patience=patience) and await self.wait_until(
+            lambda: self.agent_has_answered(quiet), timeout
         )
         self._done_at = max(self._done_at, self.now if finished else 0.0)
         return finished
 
     async def wait_for_agent_to_begin(self, *, patience: float = 10.0) -> bool:
         """Wait until the agent speaks, or has spoken since the caller's last act. False: not in time, or call over."""
-        return await self._until(lambda: self._ear.answers(self._done_at), patience)
+        return await self.wait_until(lambda: self._ear.answers(self._done_at), patience)
+
+    def agent_has_answered(self, quiet: float = 0.7) -> bool:
+        """Whether the agent has spoken since the caller's last act and been silent for `quiet` seconds now."""
+        return self._ear.has_answered(self._done_at, quiet, self.now)
+
+    async def wait_until(self, ready: Callable[[], bool], timeout: float) -> bool:
+        """Wait until `ready`, asked 50 times a second; whether it is. Returns early when the call ends."""
+        with trio.move_on_after(timeout):
+            while self.over is None and not ready():
+                await self._changed.park()
+        return ready()
 
     async def pause(self, seconds: float) -> bool:
         """Say nothing for a while. False: the call ended meanwhile."""
-        await self._until(lambda: False, seconds)
+        await self.wait_until(lambda: False, seconds)
         return self.over is None
 
     async def say(self, pcm: Pcm, text: str = "") -> bool:
         """Speak (any rate; resampled to the line's), after what is still being said. False: the call ended before."""
-        return await self._perform(speech(resample(pcm, self.rate), text))
+        steps = speech(resample(pcm, self.rate), text)
+        said = await self._perform(steps)
+        if not any(step.finishes for step in steps):
+            self._done_at = self.now  # a silent saying is an act too, though nobody can hear its end
+        return said
 
     async def press(self, digits: str) -> bool:
         """Press keys, one after the other, 0.2 s each. Raises ValueError for a key no telephone has."""
@@ -248,13 +263,7 @@ class Caller:
         self._script.extend(steps)
         self._queued += len(steps)
         target = self._queued
-        return await self._until(lambda: self._played >= target, len(self._script) * FRAME_SECONDS + _GRACE_S)
-
-    async def _until(self, ready: Callable[[], bool], timeout: float) -> bool:
-        with trio.move_on_after(timeout):
-            while self.over is None and not ready():
-                await self._changed.park()
-        return ready()
+        return await self.wait_until(lambda: self._played >= target, len(self._script) * FRAME_SECONDS + _GRACE_S)
 
 
 @asynccontextmanager
