@@ -116,3 +116,10 @@ def test_what_a_node_understands_comes_before_what_is_always_understood() -> Non
     caller = Caller(flow)
 
     assert caller.says("goodbye") == "Which fruit?"
+
+
+def test_a_long_chain_of_nodes_is_just_a_long_reply() -> None:
+    chain = "".join(f'[nodes.n{at}]\nsay = "{at}"\ngoto = "n{at + 1}"\n' for at in range(2000))
+    flow = load_flow(FLOW.replace('start = "ask"', 'start = "n0"') + chain + '[nodes.n2000]\ngoto = "ask"\n')
+
+    assert Caller(flow).text.endswith(" 1999 What do you want?")

@@ -223,7 +223,7 @@ def test_the_flow_that_the_bad_ones_are_made_of_is_good() -> None:
         (
             'goto = "ask"',
             'goto = "round"\n[nodes.round]\ntool = { name = "take_message", failed = "No." }\ngoto = "ordered"',
-            ["nodes.ordered: a circle in which the caller is never asked anything: ordered, round, ordered"],
+            ["nodes.round: a circle in which the caller is never asked anything: round, ordered, round"],
         ),
     ],
 )

@@ -222,5 +222,4 @@ def _ways(script: Script) -> Iterator[tuple[str, str]]:
     within = reachable(script)
     yield from ((f"nodes.{name}", "nothing leads here") for name in script.nodes if name not in within)
     for circle in circles(script):
-        way = ", ".join((*circle, circle[0]))
-        yield f"nodes.{circle[0]}", f"a circle in which the caller is never asked anything: {way}"
+        yield f"nodes.{circle[0]}", f"a circle in which the caller is never asked anything: {', '.join(circle)}"

@@ -75,8 +75,12 @@ class _Reply:
         self._texts: list[str] = []
         self._call: ToolCall | None = None
         self._keep_said = False
+        self._next = ""
 
     def result(self) -> tuple[State, tuple[DialogueEvent, ...]]:
+        while self._next:
+            name, self._next = self._next, ""
+            self._begin(name)
         if self._texts and not self._keep_said:
             self._set(said=" ".join(self._texts))
         # The space lets pieces be joined as they are, as a model's are.
@@ -153,6 +157,10 @@ class _Reply:
             self._texts.append(self._fill(text))
 
     def enter(self, name: str) -> None:
+        """Go on with a node. The last thing that a move does: `result` begins it."""
+        self._next = name
+
+    def _begin(self, name: str) -> None:
         """Begin a node: what it collects is asked anew, except what was said in this very turn."""
         collects = {collect.slot for collect in self._script.nodes[name].collect}
         kept = {slot: value for slot, value in self._state.slots.items() if slot not in collects}

@@ -3,7 +3,7 @@
 Names of nodes that do not exist are passed over: `check` reports them.
 """
 
-from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 
 from voiceagent.dialogue.flow import Node, Script
 
@@ -39,29 +39,25 @@ def filled_before(script: Script) -> dict[str, frozenset[str]]:
 
 
 def circles(script: Script) -> list[tuple[str, ...]]:
-    """Circles of nodes that the caller is led round without ever being asked anything, each once."""
-    found: dict[frozenset[str], tuple[str, ...]] = {}
-    done: set[str] = set()
-    for start in script.nodes:
-        way: list[str] = []
-        for circle in _walk(script, start, way, done):
-            found.setdefault(frozenset(circle), circle)
-    return list(found.values())
+    """Circles of nodes that the caller is led round without ever being asked anything; each begins and ends alike."""
+    found: list[tuple[str, ...]] = []
+    ways = {(name, to) for name, node in script.nodes.items() if not _waits(node) for to in _next(node)}
+    while True:
+        sorter = TopologicalSorter[str]()
+        for name, to in sorted(ways):
+            sorter.add(to, name)
+        try:
+            sorter.prepare()
+        except CycleError as error:
+            circle = tuple(error.args[1])
+            found.append(circle)
+            ways.remove((circle[0], circle[1]))
+        else:
+            return found
 
 
-def _walk(script: Script, name: str, way: list[str], done: set[str]) -> Iterator[tuple[str, ...]]:
-    if name in way:
-        yield tuple(way[way.index(name) :])
-        return
-    if name in done or name not in script.nodes:
-        return
-    way.append(name)
-    node = script.nodes[name]
-    if not (node.ask or node.collect or node.confirm):
-        for to in _next(node):
-            yield from _walk(script, to, way, done)
-    way.pop()
-    done.add(name)
+def _waits(node: Node) -> bool:
+    return bool(node.ask or node.collect or node.confirm)
 
 
 def _roots(script: Script) -> list[str]:
