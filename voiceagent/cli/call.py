@@ -4,7 +4,8 @@ In this order, each once the agent has finished speaking (or has not begun withi
 then the `--dtmf` digits, then hanging up. With `--interrupt-after S` the sayings and digits do not wait for the agent
 to finish but come S seconds after it begins to speak.
 
-Exit codes: 0 there was a call, 1 there was none or the recording could not be written, 2 the arguments have errors.
+Exit codes: 0 there was a call, 1 there was none or the recording could not be written, 2 the arguments have errors,
+130 interrupted from the keyboard.
 """
 
 import argparse
@@ -66,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
         caller = trio.run(_run, args, options)
         if args.out:
             args.out.write_bytes(write_wav(caller.heard))
+    except KeyboardInterrupt:
+        return 130
     except (LineError, ProviderError) as error:
         print(f"voiceagent call: {error}", file=sys.stderr)
         return 1

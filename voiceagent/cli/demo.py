@@ -3,7 +3,8 @@
 The service runs in this process and is telephoned over a real AudioSocket connection on the loopback interface. The
 caller knows what the agent says and reacts to it; the agent knows of the caller only what it recognises in his audio.
 
-Exit codes: 0 the conversation reached its goal, 1 it did not or could not take place, 2 the arguments have errors.
+Exit codes: 0 the conversation reached its goal, 1 it did not or could not take place, 2 the arguments have errors,
+130 interrupted from the keyboard.
 """
 
 import argparse
@@ -24,7 +25,16 @@ from voiceagent.cli.voices import Speak, open_voice
 from voiceagent.config import Config, load_config
 from voiceagent.config.places import DEFAULT_FILE
 from voiceagent.dialogue import FlowErrors
-from voiceagent.journal import AgentSaid, BargeIn, CallEnded, CallerSaid, Event, ProviderFailed, ToolFinished
+from voiceagent.journal import (
+    AgentSaid,
+    BargeIn,
+    CallEnded,
+    CallerSaid,
+    CallStarted,
+    Event,
+    ProviderFailed,
+    ToolFinished,
+)
 from voiceagent.lab.caller import Caller, open_caller
 from voiceagent.lab.connect import LineError
 from voiceagent.lab.customer import Answer, Customer, Wish
@@ -55,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
         # Bookings are noted where they are gone afterwards: a demonstration leaves its recording and nothing else.
         with tempfile.TemporaryDirectory(prefix="voiceagent-demo-") as state:
             obstacle = trio.run(_demonstrate, Path(state), args.out)
+    except KeyboardInterrupt:
+        return 130
     except (StartError, FlowErrors, LineError, ProviderError, OSError) as error:
         print(f"voiceagent demo: {error}", file=sys.stderr)
         return 1
@@ -65,8 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _demonstrate(state: Path, out: Path) -> str:
     """One conversation, told live; what kept it from its goal, if anything."""
-    transcript = Transcript()
-    ears = Ears(uuid4(), transcript.show)
+    ears = Ears(uuid4(), _print_line)
     async with open_voice(VOICE) as speak, open_service(demo_config(state), journals=[ears.write]) as service:
         host, port = service.address
         print(f"A caller telephones the receptionist over AudioSocket on {host}:{port}.\n", flush=True)
@@ -86,14 +97,8 @@ def demo_config(state: Path) -> Config:
     )
 
 
-@define
-class Transcript:
-    """Prints who says what, at seconds from the first line on."""
-
-    _started: float = field(factory=trio.current_time)
-
-    def show(self, at: float, who: str, what: str) -> None:
-        print(f"{at - self._started:6.1f} s  {who:11} {what}", flush=True)
+def _print_line(at: float, who: str, what: str) -> None:
+    print(f"{at:6.1f} s  {who:11} {what}", flush=True)
 
 
 def customer() -> Customer:
@@ -127,18 +132,27 @@ def missing(events: Sequence[Event]) -> str:
 
 @define
 class Ears:
-    """What one call's journal says. `words` is what the agent has said, since the customer replied."""
+    """What one call's journal says; `show` gets it as time in the call, who, and what.
+
+    `words` is what the agent has said since the customer replied.
+    """
 
     call: UUID
-    show: Callable[[float, str, str], None]
+    _show: Callable[[float, str, str], None]
     events: list[Event] = field(factory=list)  # some 10 per turn of one call
     words: str = ""
+    _started: float = 0.0
+
+    def show(self, at: float, who: str, what: str) -> None:
+        self._show(at - self._started, who, what)
 
     def write(self, event: Event) -> None:
         if getattr(event, "call", "") != str(self.call):
             return
         self.events.append(event)
         match event:
+            case CallStarted(at=at):
+                self._started = at
             case AgentSaid(text=text, heard=heard):
                 self.words += f" {text}"
                 self.show(event.at, "agent", text if heard > 0.9 else f"{text} [only {heard:.0%} heard]")
@@ -155,11 +169,14 @@ class Ears:
                 pass
 
 
-async def converse(caller: Caller, person: Customer, speak: Speak, ears: Ears) -> None:
-    """Lead the caller's side of a conversation until one side has hung up."""
+async def converse(caller: Caller, person: Customer, speak: Speak, ears: Ears, *, quiet: float = 0.7) -> None:
+    """Lead the caller's side of a conversation until one side has hung up.
+
+    The agent has finished when silent for `quiet` seconds; heard enough, the caller interrupts.
+    """
     while True:
-        await caller.wait_until(lambda: caller.agent_has_answered() or person.has_enough(ears.words), _MAX_CALL_S)
-        if not caller.agent_has_answered():
+        await caller.wait_until(lambda: caller.agent_has_answered(quiet) or person.has_enough(ears.words), _MAX_CALL_S)
+        if not caller.agent_has_answered(quiet):
             await caller.pause(_INTERRUPT_AFTER_S)
         if caller.over is not None:
             return
