@@ -89,6 +89,13 @@ def test_slots_may_be_said_with_the_wish_that_needs_them_and_are_used_once() -> 
     assert caller.says("order something") == "Which fruit?"
 
 
+def test_a_circle_asks_again_for_what_was_said_once() -> None:
+    node = FLOW[FLOW.index("confirm = ") : FLOW.index("[nodes.bye]")]
+    flow = load_flow(FLOW.replace(node, 'goto = "order"\n').replace('yes = ["yes"]\nno = ["no"]\n', ""))
+
+    assert Caller(flow).says("i want apples") == "Which fruit?"
+
+
 def test_a_key_of_a_question_comes_before_a_key_of_the_whole_flow() -> None:
     flow = load_flow(FLOW.replace('{ 0 = "bye" }', '{ 1 = "bye" }'))
     caller = Caller(flow)

@@ -177,6 +177,11 @@ def test_the_longest_phrase_of_a_slot_counts() -> None:
     assert slots(CONFIRM, "no tuesday at nine thirty") == {"day": "tuesday", "hour": "09:30"}
 
 
+def test_a_wish_that_lacks_what_it_is_about_is_none() -> None:
+    assert meaning(START, "i have a question about") is None
+    assert name(meaning(START, "i have a question about my bill")) == "department"
+
+
 def test_two_answers_at_once_are_none_but_a_correction_may_name_both() -> None:
     assert slots(DAY, "monday tuesday") is None
     assert slots(CONFIRM, "no monday tuesday") == {"day": "tuesday"}
