@@ -42,6 +42,10 @@ from voiceagent.wire.audiosocket import (
 #: What nearly every read brings: this many bytes, of this kind.
 USUAL_BYTES: Final = HEADER_BYTES + frame_bytes(RATE)
 USUAL_KIND: Final = KINDS[RATE]
+#: How often it looks what has come. It sleeps on the timer and not on its sockets: otherwise a server would pay for
+#: waking it at each send when it happens to be asleep, but not when it happens to be awake, and servers that send at
+#: different moments could not be compared.
+TICK_S: Final = 0.0005
 #: Calls go on for this long after the window, so that whoever reads other meters at its end reads them in time.
 GRACE_S: Final = 0.5
 #: All calls are hung up within this.
@@ -109,7 +113,7 @@ class Generator:
         progress = [(self._steady_at + second, self._progress) for second in range(1, int(spec.seconds))]
         marks = deque([(self._steady_at, self._steady), *progress, (self._over_at, self._over)])
         self._epoll.register(self._lifeline, select.EPOLLIN)
-        turn, due = 0, self._start
+        turn, due, tick = 0, self._start, 0
         try:
             while marks or self._by_fd:
                 now = time.monotonic()
@@ -122,8 +126,13 @@ class Generator:
                     now = time.monotonic()
                 while marks and now >= marks[0][0]:
                     marks.popleft()[1]()
-                if not self._read_all(max(0.0, due - now)):
+                if not self._read_all():
                     return None
+                tick += 1
+                if (pause := self._start + tick * TICK_S - time.monotonic()) > 0:
+                    time.sleep(pause)
+                else:
+                    tick = int((time.monotonic() - self._start) / TICK_S)
         finally:
             self._epoll.close()
             for line in self._lines:
@@ -185,9 +194,9 @@ class Generator:
         line.leg.ended = time.monotonic()
         line.sock.close()  # which takes it out of the epoll
 
-    def _read_all(self, wait_s: float) -> bool:
-        """Wait up to `wait_s` for something to read, and read it. False: the lifeline ended."""
-        events = self._epoll.poll(wait_s)
+    def _read_all(self) -> bool:
+        """Read all that has come. False: the lifeline ended."""
+        events = self._epoll.poll(0)
         now = time.monotonic()
         for fd, _ in events:
             if fd == self._lifeline:

@@ -18,6 +18,10 @@ BUCKET_SECONDS: Final = 0.00025
 #: Buckets of a histogram made here: 100 ms, then one for all that is later.
 BUCKETS: Final = 400
 
+_LAST_FRAMES: Final = 10
+#: By so much the earliest arrival of a stretch of frames may differ from that of another.
+_JITTER_S: Final = 0.005
+
 
 def due_frames(alive_s: float) -> int:
     """How many frames a call that has lived `alive_s` seconds is owed: one per 20 ms that have passed."""
@@ -106,7 +110,11 @@ def missing_frames(arrivals: NDArray[np.float64], until: float) -> int:
     """How many frames of a stream never came, of those due by `until`; the one due last may still be on its way."""
     if not len(arrivals):
         return 0
-    return max(0, due_frames(until - float(grid_base(arrivals)[0])) - len(arrivals))
+    base = grid_base(arrivals)
+    # Of the very last frames lateness cannot be told from loss: nothing comes after them.
+    settled = float(base[max(0, len(base) - _LAST_FRAMES)])
+    skipped = due_frames(settled - float(base[0]) + _JITTER_S)
+    return skipped + max(0, due_frames(until - settled) - len(arrivals))
 
 
 @frozen
