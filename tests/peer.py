@@ -19,6 +19,7 @@ class Peer:
         self.received: list[tuple[float, Message]] = []
         self.over: str | None = None
         self._decoder = Decoder()
+        self._buffer = bytearray(65536)
         self._off_the_grid = False
 
     def identify(self, uuid: UUID | None = None) -> UUID:
@@ -33,14 +34,14 @@ class Peer:
         """Read what is there."""
         while self.end.readable and self.over is None:
             try:
-                data = self.end.recv(65536)
+                size = self.end.recv_into(self._buffer)
             except ConnectionResetError:
                 self.over = "reset"
                 return
-            if not data:
+            if not size:
                 self.over = "eof"
                 return
-            self._decoder.receive_data(data)
+            self._decoder.receive_data(bytes(self._buffer[:size]))
             while (message := self._decoder.next_message()) is not None:
                 self.received.append((trio.current_time(), message))
 

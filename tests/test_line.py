@@ -8,7 +8,6 @@ import trio
 from trio.testing import MockClock
 
 from tests.peer import Peer
-from voiceagent.audio.pcm import Pcm
 from voiceagent.pbx.clock import MediaClock
 from voiceagent.pbx.line import INBOX_SECONDS, Line
 from voiceagent.wire.audiosocket import (
@@ -67,7 +66,7 @@ async def test_each_frame_is_written_on_the_grid_exactly(autojump_clock: MockClo
 
 async def test_what_is_to_be_played_replaces_silence_frame_by_frame(autojump_clock: MockClock) -> None:
     async with connected() as (peer, line, _):
-        line.playout.push(Pcm(8000, b"\1" * 320 + b"\2" * 320))
+        line.playout.push(8000, b"\1" * 320 + b"\2" * 320)
         await peer.talk(" " * 5)
         assert [audio.data[0] for _, audio in peer.speech] == [1, 2]
 
@@ -96,7 +95,7 @@ async def test_a_partly_sent_frame_is_finished_before_anything_else(autojump_clo
         dropped = line.frames_dropped
         assert dropped >= 2
         peer.end.limit(65536)
-        line.playout.push(Pcm(8000, b"\7" * 320))
+        line.playout.push(8000, b"\7" * 320)
         await peer.talk("    ")
         assert all(len(audio.data) == 320 for _, audio in peer.audio)
         assert [audio.data for _, audio in peer.speech] == [b"\7" * 320]
@@ -167,7 +166,7 @@ async def test_an_error_in_one_line_ends_that_line_and_no_other(autojump_clock: 
         clock.attach(other)
         other_peer.identify()
 
-        def explode(_audio: Pcm) -> None:
+        def explode(_audio: Audio) -> None:
             raise RuntimeError("a bug")
 
         other.on_audio = explode

@@ -8,7 +8,6 @@ from uuid import UUID
 import trio
 from attrs import define, field, frozen
 
-from voiceagent.audio.pcm import Pcm
 from voiceagent.journal import Journal
 from voiceagent.pbx.line import Line, LineEnd
 from voiceagent.pipeline.conversation import Conversation, Phrase
@@ -16,6 +15,7 @@ from voiceagent.pipeline.hearing import EarEvent, Hearing
 from voiceagent.pipeline.mouth import Mouth
 from voiceagent.ports import Dialogue, SpeechToText, TextToSpeech, ToolCall, ToolReturned, Vad
 from voiceagent.turns.endpointing import Endpointing
+from voiceagent.wire.audiosocket import Audio
 
 #: Ear events that may wait for the conversation: a minute of a caller who flaps between voice and none.
 _EVENTS: Final = 64
@@ -143,10 +143,10 @@ def _prepare(
     return call.conversation
 
 
-def _echo(line: Line, audio: Pcm) -> None:
-    line.playout.push(audio)
-    if (dropped := line.playout.trim(_ECHO_FRAMES)) > 0:
-        line.counts["echo dropped"] += dropped
+def _echo(line: Line, audio: Audio) -> None:
+    line.playout.push(audio.rate, audio.data)
+    if len(line.playout.frames) > _ECHO_FRAMES:
+        line.counts["echo dropped"] += line.playout.trim(_ECHO_FRAMES)
 
 
 async def _keep_alive(call: Call, limits: CallLimits) -> None:

@@ -17,7 +17,7 @@ import trio
 from attrs import define, field
 
 from voiceagent.pbx.line import Line
-from voiceagent.wire.audiosocket import FRAME_SECONDS
+from voiceagent.wire.audiosocket import FRAME_SECONDS, HEADER_BYTES, MAX_PAYLOAD
 
 PHASES: Final = 4
 STEP_SECONDS: Final = FRAME_SECONDS / PHASES
@@ -25,6 +25,8 @@ STEP_SECONDS: Final = FRAME_SECONDS / PHASES
 CATCH_UP_FRAMES: Final = 2
 BUCKET_SECONDS: Final = 0.00025
 _BUCKETS: Final = 400
+#: Read from one line at once, at most; the largest frame and its header.
+_READ_BYTES: Final = HEADER_BYTES + MAX_PAYLOAD
 
 
 @define
@@ -40,7 +42,8 @@ class ClockStats:
     def add(self, lateness: float) -> None:
         if lateness > self.max_lateness:
             self.max_lateness = lateness
-        self.lateness[min(int(lateness / BUCKET_SECONDS), _BUCKETS - 1)] += 1
+        bucket = int(lateness / BUCKET_SECONDS)
+        self.lateness[bucket if bucket < _BUCKETS else -1] += 1
 
 
 class MediaClock:
@@ -48,13 +51,15 @@ class MediaClock:
 
     def __init__(self) -> None:
         self.stats = ClockStats()
-        self._epoch = trio.current_time()
+        self._current_time = trio.lowlevel.current_clock().current_time
+        self._epoch = self._current_time()
         self._next_step = [0] * PHASES
         self._phases: list[dict[Line, None]] = [{} for _ in range(PHASES)]
         self._by_descriptor: dict[int, Line] = {}
         self._in_memory: dict[Line, None] = {}
         self._attached = trio.lowlevel.ParkingLot()
         self._epoll = select.epoll()
+        self._buffer = bytearray(_READ_BYTES)
 
     async def run(self) -> None:
         """Serve the lines until cancelled."""
@@ -99,9 +104,9 @@ class MediaClock:
         return min((p for p in range(PHASES) if self._phases[p]), key=self._next_step.__getitem__, default=None)
 
     def _write(self, phase: int) -> None:
-        lines, stats = self._phases[phase], self.stats
+        lines, stats, current_time = self._phases[phase], self.stats, self._current_time
         due = self._epoch + self._next_step[phase] * STEP_SECONDS
-        skipped = max(0, int((trio.current_time() - due) / FRAME_SECONDS) - CATCH_UP_FRAMES)
+        skipped = max(0, int((current_time() - due) / FRAME_SECONDS) - CATCH_UP_FRAMES)
         self._next_step[phase] += PHASES * (skipped + 1)
         due += skipped * FRAME_SECONDS
         for line in lines:
@@ -113,7 +118,7 @@ class MediaClock:
             try:
                 if line.write_frame():
                     stats.frames_sent += 1
-                    stats.add(trio.current_time() - due)
+                    stats.add(current_time() - due)
                 else:
                     stats.frames_dropped += 1
             except OSError as error:
@@ -122,14 +127,14 @@ class MediaClock:
                 line.end("crash", repr(error), error)
 
     def _read(self) -> None:
-        now = trio.current_time()
+        now = self._current_time()
         ready = [self._by_descriptor[descriptor] for descriptor, _ in self._epoll.poll(0)]
         ready += [line for line in self._in_memory if line.endpoint.readable]
         for line in ready:
             if line.ended is not None:
                 continue
             try:
-                line.read(now)
+                line.read(now, self._buffer)
             except OSError as error:
                 line.end("caller hung up", error.strerror or "")
             except Exception as error:  # the call boundary: one line's error must not stop the others

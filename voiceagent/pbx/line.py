@@ -16,7 +16,6 @@ from uuid import UUID
 import trio
 from attrs import frozen
 
-from voiceagent.audio.pcm import Pcm
 from voiceagent.pbx.playout import Playout
 from voiceagent.wire.audiosocket import (
     FRAME_SECONDS,
@@ -42,7 +41,6 @@ INBOX_SECONDS: Final = 2.0
 INBOX_DIGITS: Final = 32
 #: Audio is handed over in batches of this many seconds: one task switch for three frames.
 BATCH_SECONDS: Final = 3 * FRAME_SECONDS
-_READ_BYTES: Final = 65536
 
 
 class Endpoint(Protocol):
@@ -51,12 +49,12 @@ class Endpoint(Protocol):
     def send(self, data: bytes, /) -> int:
         """Take some of `data`; raises BlockingIOError when none fits, another OSError when the peer is gone."""
 
-    def recv(self, limit: int, /) -> bytes:
-        """Some bytes, b"" at the end; raises BlockingIOError when there are none yet."""
+    def recv_into(self, buffer: bytearray, /) -> int:
+        """Some bytes, 0 at the end; raises BlockingIOError when there are none yet."""
 
     @property
     def readable(self) -> bool:
-        """Whether there is something to `recv`; asked only when there is no descriptor to poll."""
+        """Whether there is something to read; asked only when there is no descriptor to poll."""
 
     def fileno(self) -> int:
         """The descriptor to poll; -1: there is none."""
@@ -89,9 +87,11 @@ class Line:
         self.playout = Playout(PLAYOUT_FRAMES)
         self.identity: UUID | None = None
         self.ended: LineEnd | None = None
+        #: Whether the peer is still to be sent anything: until it has gone, or been sent 0x00.
+        self.takes_frames = True
         self.on_end: Callable[[], None] | None = None
         #: Set by an agent that wants each chunk at once, without a task switch, instead of `receive`.
-        self.on_audio: Callable[[Pcm], None] | None = None
+        self.on_audio: Callable[[Audio], None] | None = None
         self.last_read = 0.0
         self.frames_sent = 0
         self.frames_received = 0
@@ -102,7 +102,7 @@ class Line:
         self._silence = silence_frame(rate)
         self._unsent = b""
         self._hanging_up = False
-        self._hung_up = False
+        self._said_goodbye = False
         self._inbox: deque[Audio | Dtmf] = deque()
         self._inbox_seconds = 0.0
         self._digits = 0
@@ -111,11 +111,6 @@ class Line:
         self._played = trio.lowlevel.ParkingLot()
 
     # Called by the clock ---------------------------------------------------------------------------------------------
-
-    @property
-    def takes_frames(self) -> bool:
-        """Whether the other side is still to be sent anything."""
-        return self.ended is None and not self._hung_up
 
     def write_frame(self) -> bool:
         """Put the frame that is due on the line. False: the peer takes nothing, the frame's time has passed.
@@ -127,38 +122,51 @@ class Line:
                 self._unsent = self._unsent[self.endpoint.send(self._unsent) :]
                 if self._unsent:
                     return False
-            frame = self.playout.peek() if not self._hanging_up else encode_message(Hangup())
-            data = self._silence if frame is None else frame
-            sent = self.endpoint.send(data)
+            if self._hanging_up:
+                return self._write_hangup()
+            queued = self.playout.frames
+            frame = queued[0] if queued else self._silence
+            sent = self.endpoint.send(frame)
         except BlockingIOError:
             self.frames_dropped += 1
             return False
-        if sent < len(data):
-            self._unsent = data[sent:]
-        if self._hanging_up:
-            self._hung_up = not self._unsent
-            return True
+        if sent < len(frame):
+            self._unsent = frame[sent:]
         self.frames_sent += 1
-        if frame is not None:
-            self.playout.advance()
-            if self.playout.queued in (0, PLAYOUT_LOW):
+        if queued:
+            queued.popleft()
+            self.playout.written += 1
+            if len(queued) in (0, PLAYOUT_LOW):
                 self._played.unpark_all()
         return True
 
-    def read(self, now: float) -> None:
-        """Take what the peer has sent. Raises OSError when it is gone."""
+    def _write_hangup(self) -> bool:
+        """0x00, whole; after it nothing more."""
+        if not self._said_goodbye:
+            self._said_goodbye = True
+            goodbye = encode_message(Hangup())
+            self._unsent = goodbye[self.endpoint.send(goodbye) :]
+        self.takes_frames = bool(self._unsent)
+        return True
+
+    def read(self, now: float, buffer: bytearray) -> None:
+        """Take what the peer has sent, by way of `buffer`. Raises OSError when it is gone."""
         try:
-            data = self.endpoint.recv(_READ_BYTES)
+            size = self.endpoint.recv_into(buffer)
         except BlockingIOError:
             return
-        if not data:
+        if not size:
             self.end("caller hung up", "eof in a frame" if self._decoder.is_mid_frame else "")
             return
         self.last_read = now
-        self._decoder.receive_data(data)
+        decoder = self._decoder
+        decoder.receive_data(bytes(memoryview(buffer)[:size]))
         try:
-            while self.ended is None and (message := self._decoder.next_message()) is not None:
-                self._take(message)
+            while (message := decoder.next_message()) is not None and self.ended is None:
+                if type(message) is Audio and self.identity is not None:
+                    self._take_audio(message)
+                else:
+                    self._take(message)
         except ProtocolError as error:
             self.end("protocol error", str(error))
 
@@ -166,6 +174,7 @@ class Line:
         """The line is of no further use; only the first cause counts. Wakes the owner through `on_end`."""
         if self.ended is None:
             self.ended = LineEnd(cause, detail, error)
+            self.takes_frames = False
             self._changed.unpark_all()
             self._played.unpark_all()
             if self.on_end is not None:
@@ -182,8 +191,6 @@ class Line:
                 self._changed.unpark_all()
             case _ if self.identity is None and not isinstance(message, Ignored):
                 self.end("protocol error", "the first frame is not a UUID")
-            case Audio():
-                self._take_audio(message)
             case Dtmf() if self._digits < INBOX_DIGITS:
                 self._digits += 1
                 self._inbox.append(message)
@@ -199,8 +206,10 @@ class Line:
 
     def _take_audio(self, audio: Audio) -> None:
         self.frames_received += 1
+        if self._hanging_up:
+            return
         if self.on_audio is not None:
-            self.on_audio(Pcm(audio.rate, audio.data))
+            self.on_audio(audio)
             return
         self._inbox.append(audio)
         self._inbox_seconds += len(audio.data) / (2 * audio.rate)

@@ -30,7 +30,7 @@ class MemoryEndpoint:
 
     @property
     def readable(self) -> bool:
-        """Whether `recv` would return bytes, the end, or the reset."""
+        """Whether `recv_into` would bring bytes, the end, or the reset."""
         return bool(self._incoming.buffer) or self._incoming.ended or self._incoming.reset
 
     def send(self, data: bytes, /) -> int:
@@ -46,16 +46,17 @@ class MemoryEndpoint:
         self._outgoing.buffer += data[:room]
         return min(room, len(data))
 
-    def recv(self, limit: int, /) -> bytes:
-        """At most `limit` bytes; b"" at the end. Raises BlockingIOError, ConnectionResetError."""
+    def recv_into(self, buffer: bytearray, /) -> int:
+        """As many bytes as are there and fit; 0 at the end. Raises BlockingIOError, ConnectionResetError."""
         self._check()
         if self._incoming.reset:
             raise ConnectionResetError("the other end reset the connection")
-        data = bytes(self._incoming.buffer[:limit])
-        del self._incoming.buffer[:limit]
+        data = self._incoming.buffer[: len(buffer)]
         if not data and not self._incoming.ended:
             raise BlockingIOError("nothing there yet")
-        return data
+        buffer[: len(data)] = data
+        del self._incoming.buffer[: len(data)]
+        return len(data)
 
     def limit(self, capacity: int) -> None:
         """From now on at most `capacity` unread bytes fit in the direction this end reads."""

@@ -6,8 +6,7 @@ reply knows from two positions how much of it reached the line.
 
 from collections import deque
 
-from voiceagent.audio.pcm import Pcm
-from voiceagent.wire.audiosocket import KINDS, encode_frame, frame_bytes
+from voiceagent.wire.audiosocket import HEADER_BYTES, frame_bytes, silence_frame
 
 
 class Playout:
@@ -19,67 +18,66 @@ class Playout:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._frames: deque[bytes] = deque()
+        #: Whole frames, header included, oldest first. The line takes from the left and counts `written`.
+        self.frames: deque[bytes] = deque()
         self._rest = b""
         self._rate = 0
+        self._size = 0
+        self._header = b""
         self.written = 0
         self.peak = 0
 
     @property
     def queued(self) -> int:
         """Frames waiting."""
-        return len(self._frames)
+        return len(self.frames)
 
     @property
     def end(self) -> int:
         """The position after the last frame queued; reached when `written` equals it."""
-        return self.written + len(self._frames)
+        return self.written + len(self.frames)
 
     @property
     def room(self) -> int:
         """Frames that still fit."""
-        return self.capacity - len(self._frames)
+        return self.capacity - len(self.frames)
 
-    def push(self, audio: Pcm) -> None:
-        """Queue audio of any size at a rate AudioSocket knows (KeyError otherwise); keeps what fills no frame yet."""
-        if audio.rate != self._rate:
+    def push(self, rate: int, data: bytes) -> None:
+        """Queue s16le audio of any size at a rate AudioSocket knows (KeyError otherwise).
+
+        What fills no frame yet is kept.
+        """
+        if rate != self._rate:
             self.pad()
-            self._rate = audio.rate
-        kind, size = KINDS[audio.rate], frame_bytes(audio.rate)
-        data = self._rest + audio.data
+            self._header = silence_frame(rate)[:HEADER_BYTES]
+            self._rate, self._size = rate, frame_bytes(rate)
+        size = self._size
+        if self._rest:
+            data = self._rest + data
         whole = len(data) - len(data) % size
         for at in range(0, whole, size):
-            self._frames.append(encode_frame(kind, data[at : at + size]))
+            self.frames.append(self._header + data[at : at + size])
         self._rest = data[whole:]
-        self.peak = max(self.peak, len(self._frames))
+        if len(self.frames) > self.peak:
+            self.peak = len(self.frames)
 
     def pad(self) -> None:
         """Fill the last, unfinished frame with silence: the end of an utterance."""
         if self._rest:
-            size = frame_bytes(self._rate)
-            self._frames.append(encode_frame(KINDS[self._rate], self._rest.ljust(size, b"\0")))
+            self.frames.append(self._header + self._rest.ljust(self._size, b"\0"))
             self._rest = b""
-
-    def peek(self) -> bytes | None:
-        """The frame to write now, if any; `advance` once it is on the line."""
-        return self._frames[0] if self._frames else None
-
-    def advance(self) -> None:
-        """The frame last peeked at has been written."""
-        self._frames.popleft()
-        self.written += 1
 
     def clear(self) -> int:
         """Forget what has not been written. Returns how many frames that were."""
-        dropped = len(self._frames)
-        self._frames.clear()
+        dropped = len(self.frames)
+        self.frames.clear()
         self._rest = b""
         return dropped
 
     def trim(self, limit: int) -> int:
         """Drop the oldest frames beyond `limit`. Returns how many."""
         dropped = 0
-        while len(self._frames) > limit:
-            self._frames.popleft()
+        while len(self.frames) > limit:
+            self.frames.popleft()
             dropped += 1
         return dropped

@@ -110,7 +110,7 @@ class Mouth:
                 return
             if piece is not self._playing:
                 self._begin(piece)
-            self._line.playout.push(Pcm(audio.rate, audio.data[at : at + step]))
+            self._line.playout.push(audio.rate, audio.data[at : at + step])
 
     def _begin(self, piece: _Piece) -> None:
         piece.start = self._line.playout.end

@@ -131,15 +131,14 @@ class Decoder:
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = b""
         self._start = 0
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the peer, as they came."""
-        if self._start:
-            del self._buffer[: self._start]
-            self._start = 0
-        self._buffer += data
+        start = self._start
+        self._buffer = data if start == len(self._buffer) else self._buffer[start:] + data
+        self._start = 0
 
     def next_message(self) -> Message | None:
         """The next whole message, or None when more bytes are needed.
@@ -147,14 +146,17 @@ class Decoder:
         Raises ProtocolError for a frame no call can go on after; the decoder is then of no further use.
         """
         buffer, start = self._buffer, self._start
+        size = len(buffer)
         body = start + HEADER_BYTES
-        if len(buffer) < body:
+        if size < body:
             return None
         end = body + (buffer[start + 1] << 8 | buffer[start + 2])
-        if len(buffer) < end:
+        if size < end:
             return None
         self._start = end
-        return _parse(buffer[start], bytes(buffer[body:end]))
+        kind, payload = buffer[start], buffer[body:end]
+        rate = RATES.get(kind)
+        return _parse(kind, payload) if rate is None else _parse_audio(rate, payload)
 
     @property
     def is_mid_frame(self) -> bool:
@@ -162,14 +164,13 @@ class Decoder:
         return len(self._buffer) > self._start
 
 
-def _parse(kind: int, payload: bytes) -> Message:
-    rate = RATES.get(kind)
-    if rate is not None:
-        if not payload:
-            return Ignored("empty audio")
-        if len(payload) % 2:
-            return Ignored("odd audio")
+def _parse_audio(rate: int, payload: bytes) -> Message:
+    if payload and not len(payload) & 1:
         return Audio(rate, payload)
+    return Ignored("odd audio" if payload else "empty audio")
+
+
+def _parse(kind: int, payload: bytes) -> Message:
     match kind:
         case 0x00:
             return Hangup()
