@@ -14,11 +14,11 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import trio
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 from cattrs import Converter
 
 from voiceagent.audio.pcm import Pcm
@@ -88,20 +88,55 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+@frozen
+class Plan:
+    """What is to be measured. `questions` (see LoadSpec) and their `answer` only for an agent that talks."""
+
+    calls: int
+    seconds: float
+    agent: str
+    overrides: Sequence[str] = ()
+    questions: Sequence[str] = ()
+    answer: str = ""
+
+    def load_on(self, where: Mapping[str, Any]) -> LoadSpec:
+        """The load on the service: its window begins when conversations are under way."""
+        if not self.questions:
+            return LoadSpec(**where, calls=self.calls, seconds=self.seconds, settle_s=min(1.5, self.seconds / 2))
+        gap_s = min(0.25, 8.0 / self.calls)
+        return LoadSpec(
+            **where,
+            calls=self.calls,
+            seconds=self.seconds,
+            connect_gap_s=gap_s,
+            settle_s=12.0,  # greeted (5 s), silence (1 s), asked (2 s), turn over, answered
+            questions=self.questions,
+        )
+
+    def half_on(self, where: Mapping[str, Any]) -> LoadSpec:
+        """Half of the load on the control."""
+        return LoadSpec(
+            **where, calls=self.calls, seconds=max(1.0, self.seconds / 2), settle_s=min(1.5, self.seconds / 2)
+        )
+
+
 async def _bench(args: argparse.Namespace) -> int:
     """Attempts until one is worth reporting."""
     config = load_config(DEFAULT_FILE, args.set, os.environ)  # complains here rather than in the child
-    questions = await _speak(QUESTIONS) if args.agent == "reception" else []
+    plan = Plan(args.calls, args.seconds, args.agent, args.set)
+    if args.agent == "reception":
+        plan = evolve(plan, questions=await _speak(QUESTIONS), answer=_long_answer(config))
     reasons: list[str] = []
-    for attempt in range(1, ATTEMPTS + 1):
-        run = await _attempt(args, config, questions, f"attempt {attempt} of {ATTEMPTS}")
+    for number in range(1, ATTEMPTS + 1):
+        run = await attempt(plan, f"attempt {number} of {ATTEMPTS}")
         if failures := run.failures():
             raise BenchError("; ".join(failures))
         reasons = run.noise(Limits())
         if not reasons:
+            _progress("", over=True)
             print(json.dumps(as_data(run), indent=2) if args.json else as_text(run))
             return 0
-        _progress(f"attempt {attempt} was too noisy: {'; '.join(reasons)}", over=True)
+        _progress(f"attempt {number} was too noisy: {'; '.join(reasons)}", over=True)
     if args.json:
         print(json.dumps({"measured": False, "attempts": ATTEMPTS, "reasons": reasons}, indent=2))
     else:
@@ -109,16 +144,14 @@ async def _bench(args: argparse.Namespace) -> int:
     return NOT_MEASURED
 
 
-async def _attempt(args: argparse.Namespace, config: Config, questions: Sequence[str], title: str) -> Run:
-    calls, seconds = args.calls, args.seconds
-    # Conversations are under way when the window begins: all are greeted, asked, and answering.
-    talking = {"questions": questions, "connect_gap_s": min(0.25, 8.0 / calls), "settle_s": 12.0} if questions else {}
+async def attempt(plan: Plan, title: str) -> Run:
+    """One run, with a service and a control of its own. Raises BenchError when it cannot be made."""
     with tempfile.TemporaryDirectory(prefix="voiceagent-bench-") as state:
         overrides = [
-            *args.set,
+            *plan.overrides,
             "audiosocket.listen=127.0.0.1:0",
-            f"audiosocket.agent={args.agent}",
-            f"service.max_calls={calls + 10}",
+            f"audiosocket.agent={plan.agent}",
+            f"service.max_calls={max(plan.calls, WARM_UP_CALLS) + 10}",
             f"service.state_dir={state}",
         ]
         async with (
@@ -127,29 +160,27 @@ async def _attempt(args: argparse.Namespace, config: Config, questions: Sequence
         ):
             await service.tell(overrides)
             where = await service.hear(_START_S)
-            beside = {"host": "127.0.0.1", "port": (await control.hear(_START_S))["port"]}
-            half = LoadSpec(**beside, calls=calls, seconds=max(1.0, seconds / 2))
+            beside = {"host": "127.0.0.1", **await control.hear(_START_S)}
             for warmed, server in ((beside, control), (where, service)):
-                await _load(LoadSpec(**warmed, calls=WARM_UP_CALLS, seconds=1.0, settle_s=0.2), server, None, "warm-up")
-            await _released(service)
-            first, _ = await _load(half, control, None, f"{title}: control")
-            start = await _read(service)
-            spec = LoadSpec(**where, calls=calls, seconds=seconds, **talking)
-            measured, readings = await _load(spec, service, service, f"{title}: service")
+                spec = LoadSpec(**warmed, calls=WARM_UP_CALLS, seconds=0.2, settle_s=0.2)
+                await _load(spec, server, None, f"{title}: warm-up")
+            start = await _released(service)
+            first, _ = await _load(plan.half_on(beside), control, None, f"{title}: control")
+            measured, readings = await _load(plan.load_on(where), service, service, f"{title}: service")
             end = await _released(service)
-            second, _ = await _load(half, control, None, f"{title}: control")
+            second, _ = await _load(plan.half_on(beside), control, None, f"{title}: control")
     steady, over = readings
     return Run(
-        answer=_long_answer(config) if questions else "",
-        calls=calls,
-        seconds=seconds,
-        agent=args.agent,
+        calls=plan.calls,
+        seconds=plan.seconds,
+        agent=plan.agent,
         service=measured,
         controls=[first, second],
         start=start,
         steady=steady,
         over=over,
         end=end,
+        answer=plan.answer,
     )
 
 
@@ -242,7 +273,8 @@ def _long_answer(config: Config) -> str:
 def _progress(text: str, *, over: bool = False) -> None:
     """One line on standard error, over the last one where that is a terminal."""
     terminal = sys.stderr.isatty()
-    sys.stderr.write(f"\r\033[K{text}" if terminal else f"{text}\n")
-    if over and terminal:
+    if text or terminal:
+        sys.stderr.write(f"\r\033[K{text}" if terminal else f"{text}\n")
+    if over and text and terminal:
         sys.stderr.write("\n")
     sys.stderr.flush()

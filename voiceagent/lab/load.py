@@ -47,9 +47,9 @@ USUAL_KIND: Final = KINDS[RATE]
 #: different moments could not be compared.
 TICK_S: Final = 0.0005
 #: Calls go on for this long after the window, so that whoever reads other meters at its end reads them in time.
-GRACE_S: Final = 0.5
-#: All calls are hung up within this.
-HANG_UP_S: Final = 0.5
+GRACE_S: Final = 0.3
+#: Calls are hung up one by one, this far apart.
+HANG_UP_GAP_S: Final = 0.0025
 
 
 class Line:
@@ -146,7 +146,7 @@ class Generator:
             if not leg.ended and now >= self._start + index * self._spec.connect_gap_s:
                 self._connect(index, leg, now)
             return
-        if now >= self._over_at + GRACE_S + index * HANG_UP_S / self._spec.calls:
+        if now >= self._over_at + GRACE_S + index * HANG_UP_GAP_S:
             self._end(index, line)
             return
         late = now - due
