@@ -43,7 +43,7 @@ async def test_it_says_where_it_listens_and_ends_with_0_when_told(tmp_path: Path
             assert await service.wait_stopped() == 0
             assert systemd.recv(100) == b"STOPPING=1"
     events = [line.split()[2] for line in service.log.splitlines()]
-    assert events == ["service-ready", "call-started", "call-ended", "service-stopping"]
+    assert events == ["call-started", "call-ended", "service-stopping"]
 
 
 async def test_a_live_call_may_finish_but_no_other_begins(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The log: what it says and what it keeps to itself."""
 
+import errno
 import io
 import re
 
@@ -25,11 +26,10 @@ def test_a_call_is_one_canonical_line_at_its_end() -> None:
 @pytest.mark.parametrize(
     ("event", "line"),
     [
-        (journal.ServiceReady(0.0, "[::1]:9092"), "service-ready where=[::1]:9092"),
         (journal.ServiceStopping(0.0, 3, 30.0), "service-stopping live_calls=3 drain_s=30"),
         (
-            journal.ConnectionRefused(0.0, "10.1.2.3:40000", "not-allowed"),
-            "connection-refused peer=10.1.2.3:40000 reason=not-allowed",
+            journal.ConnectionRefused(0.0, "[::1]:40000", "peer not allowed"),
+            'connection-refused peer=[::1]:40000 reason="peer not allowed"',
         ),
         (
             journal.CallStarted(0.0, CALL, "127.0.0.1:1", "echo"),
@@ -66,6 +66,15 @@ def test_a_line_opens_with_the_time_and_is_written_at_once() -> None:
     stream = io.StringIO()
     write = log_to(stream, "desk-1")
     write(journal.CallerSaid(0.0, CALL, "hello", 0.1))
-    write(journal.ServiceReady(0.0, "127.0.0.1:9092"))
-    pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z desk-1 service-ready where=127\.0\.0\.1:9092\n"
+    write(journal.WorkerRestarted(0.0, "embedded", "hung"))
+    pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z desk-1 worker-restarted provider=embedded reason=hung\n"
     assert re.fullmatch(pattern, stream.getvalue())
+
+
+class FullDisk(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_nobody_can_write_to_stops_nothing() -> None:
+    log_to(FullDisk(), "desk-1")(journal.WorkerRestarted(0.0, "embedded", "hung"))

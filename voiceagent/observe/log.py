@@ -6,6 +6,7 @@ What callers say is not in it: a log is kept longer and read by more people than
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -20,17 +21,16 @@ def log_to(stream: TextIO, instance: str) -> Journal:
         line = line_of(event)
         if line is not None:
             now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            stream.write(f"{now} {instance} {line}\n")
-            stream.flush()
+            with suppress(OSError):  # a full disk or a reader that has gone is no reason to drop calls
+                stream.write(f"{now} {instance} {line}\n")
+                stream.flush()
 
     return write
 
 
 def line_of(event: Event) -> str | None:
-    """The line for an event, without time; None for those that only matter while a call lasts."""
+    """The line for an event, without time; None for what only matters while a call lasts, or is told elsewhere."""
     match event:
-        case journal.ServiceReady(where=where):
-            return _line("service-ready", {"where": where})
         case journal.ServiceStopping(live_calls=live, drain_s=drain_s):
             return _line("service-stopping", {"live_calls": live, "drain_s": drain_s})
         case journal.ConnectionRefused(peer=peer, reason=reason, detail=detail):
