@@ -72,7 +72,7 @@ def test_a_line_opens_with_the_time_and_is_written_at_once() -> None:
 
 
 class FullDisk(io.StringIO):
-    def write(self, text: str) -> int:
+    def write(self, text: str) -> int:  # noqa: ARG002
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
