@@ -243,6 +243,21 @@ async def test_a_message_is_recorded_until_the_caller_falls_silent(rig: Rig, aut
     assert re.search(r"messages/\d{8}T\d{6}Z-[0-9a-f-]{36}\.wav$", message.result)
 
 
+async def test_a_caller_who_hangs_up_after_his_message_has_left_it(rig: Rig, autojump_clock: MockClock) -> None:
+    async with rig.running():
+        peer = await rig.dial()
+        await rig.greeted(peer)
+        rig.stt.texts.append("i would like to leave a message")
+        await peer.talk("#" * 25 + "." * 35)
+        await rig.listen(peer, lambda: _recording(rig))
+        await peer.talk("#" * 100)
+        peer.end.close()
+        await trio.sleep(0.1)
+    (message,) = (rig.directory / "messages").iterdir()
+    assert rig.all(j.ToolFinished)[0].result == str(message)
+    assert read_wav(message.read_bytes()).seconds == pytest.approx(2.0, abs=0.1)
+
+
 def _recording(rig: Rig) -> bool:
     return any(call.hearing is not None and call.hearing.is_recording for call in rig.router.calls.values())
 

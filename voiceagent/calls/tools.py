@@ -6,6 +6,7 @@ message is recorded, a note is written down; both under the service's state dire
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 import trio
 from attrs import define
 
+from voiceagent.audio.pcm import Pcm
 from voiceagent.audio.wav import write_wav
 from voiceagent.calls.call import Call
 from voiceagent.journal import Journal, ToolFinished
@@ -20,6 +22,8 @@ from voiceagent.ports import ToolCall, ToolReturned
 
 #: The longest message: 4 MB in memory at 16 kHz while it is spoken.
 _MESSAGE_S: Final = 120.0
+#: For writing it down when the caller has gone.
+_WRITE_S: Final = 2.0
 
 
 class ToolError(Exception):
@@ -36,27 +40,30 @@ class Tools:
     async def run(self, call: Call, request: ToolCall) -> ToolReturned:
         """Do what was asked and say in the journal what came of it. Never raises but for cancellation."""
         try:
-            result, ok = await self._do(call, request.name, request.arguments), True
+            result, ok = await self._do(call, request), True
         except (ToolError, OSError) as error:
             result, ok = str(error), False
-        now = trio.current_time()
-        self.journal(ToolFinished(now, str(call.uuid), request.name, request.arguments, ok, result))
+        self._report(call, request, ok=ok, result=result)
         return ToolReturned(request.id, ok, result)
 
-    async def _do(self, call: Call, name: str, arguments: Mapping[str, str]) -> str:
-        match name:
+    def _report(self, call: Call, request: ToolCall, *, ok: bool, result: str) -> None:
+        now = trio.current_time()
+        self.journal(ToolFinished(now, str(call.uuid), request.name, request.arguments, ok, result))
+
+    async def _do(self, call: Call, request: ToolCall) -> str:
+        match request.name:
             case "hang_up":
                 call.end("agent hung up")
                 return ""
             case "transfer":
-                call.end("transferred", arguments.get("target", ""))
+                call.end("transferred", request.arguments.get("target", ""))
                 return ""
             case "note":
-                return await self._note(call, arguments)
+                return await self._note(call, request.arguments)
             case "take_message":
-                return await self._take_message(call)
-            case _:
-                raise ToolError(f"there is no tool {name!r}")
+                return await self._take_message(call, request)
+            case unknown:
+                raise ToolError(f"there is no tool {unknown!r}")
 
     async def _note(self, call: Call, arguments: Mapping[str, str]) -> str:
         """Append one line to notes.jsonl."""
@@ -65,11 +72,20 @@ class Tools:
         await trio.to_thread.run_sync(_append, path, json.dumps(entry, ensure_ascii=False) + "\n")
         return str(path)
 
-    async def _take_message(self, call: Call) -> str:
-        """Record the caller to messages/TIME-CALL.wav."""
+    async def _take_message(self, call: Call, request: ToolCall) -> str:
+        """Record the caller to messages/TIME-CALL.wav. One who hangs up has left his message all the same."""
         if call.hearing is None:
             raise ToolError("this agent does not listen")
-        message = await call.hearing.record(_MESSAGE_S)
+        with call.hearing.recording(_MESSAGE_S) as recording:
+            try:
+                await recording.finished()
+            except trio.Cancelled:
+                with trio.move_on_after(_WRITE_S, shield=True), suppress(ToolError, OSError):
+                    self._report(call, request, ok=True, result=await self._save(call, recording.audio))
+                raise
+        return await self._save(call, recording.audio)
+
+    async def _save(self, call: Call, message: Pcm) -> str:
         if not message.data:
             raise ToolError("the caller left no message")
         path = self.directory / "messages" / f"{_now():%Y%m%dT%H%M%SZ}-{call.uuid}.wav"

@@ -1,6 +1,7 @@
 """The ingest: batches of caller audio become speech, turns and recognised text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 import trio
@@ -10,6 +11,7 @@ from voiceagent.audio.pcm import Pcm
 from voiceagent.audio.resample import StreamResampler
 from voiceagent.journal import CallerKeyed, CallerSaid, Journal, ProviderFailed, SpeechEnded, SpeechStarted
 from voiceagent.pbx.line import Line
+from voiceagent.pipeline.recording import Recording
 from voiceagent.ports import Expectation, ProviderError, SpeechToText, Vad
 from voiceagent.turns.endpointing import Decision, Endpointing, TurnDetector
 from voiceagent.wire.audiosocket import FRAME_SECONDS, Audio, Dtmf, frame_bytes
@@ -18,9 +20,6 @@ from voiceagent.wire.audiosocket import FRAME_SECONDS, Audio, Dtmf, frame_bytes
 _PRE_ROLL_SECONDS: Final = 0.3
 #: Chunks of a turn that may wait for the recogniser: 512 of 60 ms, more than the longest turn; then they are lost.
 _TURN_CHUNKS: Final = 512
-#: A recording ends after this much silence, or silence without any word at its start.
-_MESSAGE_SILENCE_S: Final = 2.5
-_MESSAGE_START_S: Final = 8.0
 
 
 @frozen
@@ -64,18 +63,6 @@ class _Turn:
     ended: float = 0.0
 
 
-@define
-class _Recording:
-    """A message being recorded, bounded by `limit` seconds."""
-
-    limit: float
-    started: float
-    pieces: list[Pcm]
-    done: trio.Event
-    seconds: float = 0.0
-    last_voice: float | None = None
-
-
 class Hearing:
     """One call's ears. `run` is the ingest task; `events` is read by the conversation.
 
@@ -110,7 +97,7 @@ class Hearing:
         self._pre_roll = b""
         self._turn: _Turn | None = None
         self._recognising = 0
-        self._recording: _Recording | None = None
+        self._recording: Recording | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -135,29 +122,21 @@ class Hearing:
                                 self._listen(rate, data, turns)
                 self._decide(self._detector.expire(trio.current_time()), turns)
 
-    async def record(self, limit: float) -> Pcm:
-        """What the caller says from now on, until he falls silent, presses `#`, or `limit` seconds have passed.
-
-        Meanwhile nothing is recognised and nothing interrupts. Without any word it ends after 8 s, empty.
-        """
+    @contextmanager
+    def recording(self, limit: float) -> Iterator[Recording]:
+        """Take a message of at most `limit` seconds; meanwhile nothing is recognised and nothing interrupts."""
         self._abandon_turn()
-        recording = _Recording(limit, trio.current_time(), [], trio.Event())
-        self._recording = recording
+        self._recording = Recording(limit, trio.current_time())
         try:
-            with trio.move_on_after(limit + 1):
-                await recording.done.wait()
+            yield self._recording
         finally:
             self._recording = None
             self._detector.reset()
-        if recording.last_voice is None:
-            return Pcm(self._rate, b"")
-        return Pcm(self._rate, b"".join(piece.data for piece in recording.pieces if piece.rate == self._rate))
 
     def _key(self, digit: str) -> None:
         self._journal(CallerKeyed(trio.current_time(), self._call, digit))
         if self._recording is not None:
-            if digit == "#":
-                self._recording.done.set()
+            self._recording.press(digit)
             return
         self._abandon_turn()
         self._events.send_nowait(Keyed(digit))
@@ -175,7 +154,7 @@ class Hearing:
             return
         verdicts = self._vad.detect(audio)
         if self._recording is not None:
-            self._record(self._recording, audio, voiced=any(verdicts))
+            self._recording.feed(audio, voiced=any(verdicts), now=trio.current_time())
             return
         self._feed(audio.data)
         now = trio.current_time()
@@ -253,17 +232,3 @@ class Hearing:
             now = trio.current_time()
             self._journal(CallerSaid(now, self._call, text, now - turn.ended))
         self._events.send_nowait(Heard(text, turn.voice_ended, turn.confirmed))
-
-    def _record(self, recording: _Recording, audio: Pcm, *, voiced: bool) -> None:
-        now = trio.current_time()
-        recording.pieces.append(audio)
-        recording.seconds += audio.seconds
-        if voiced:
-            recording.last_voice = now
-        silent = now - recording.last_voice if recording.last_voice is not None else None
-        if (
-            recording.seconds >= recording.limit
-            or (silent is None and now - recording.started >= _MESSAGE_START_S)
-            or (silent is not None and silent >= _MESSAGE_SILENCE_S)
-        ):
-            recording.done.set()
