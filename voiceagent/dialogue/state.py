@@ -101,9 +101,9 @@ def listening(flow: Flow, state: State) -> list[tuple[Meaning, tuple[Phrase, ...
             found.append((Fill(), flow.replies[node.collect[index].slot]))
         case Confirming():
             found += [(Yes(), flow.intents["yes"]), (No(), flow.intents["no"])]
-            replies = [phrase for collect in node.collect for phrase in flow.replies[collect.slot]]
-            corrections = [Phrase(f"no {reply.text}") for reply in replies if len(reply.words) <= 3]
-            found.append((Fill(), tuple(dict.fromkeys([*replies, *corrections]))))
+            details = [phrase for collect in node.collect for phrase in flow.replies[collect.slot] if phrase.is_terse]
+            corrections = [Phrase(f"no {detail.text}") for detail in details]
+            found.append((Fill(), tuple(dict.fromkeys([*details, *corrections]))))
         case Working():
             pass
     found += [(Go(to), flow.intents[intent]) for intent, to in on.items()]

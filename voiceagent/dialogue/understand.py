@@ -55,6 +55,11 @@ class Phrase:
     def _slots(self) -> tuple[str, ...]:
         return slots_in(self.text)
 
+    @property
+    def is_terse(self) -> bool:
+        """Whether it is little more than its slots: what a caller says who corrects a detail."""
+        return all(word in _SMALL or word.startswith("{") for word in self.words)
+
 
 @frozen
 class Heard:
