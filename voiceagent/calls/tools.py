@@ -5,8 +5,7 @@ message is recorded, a note is written down; both under the service's state dire
 """
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -39,16 +38,16 @@ class Tools:
 
     async def run(self, call: Call, request: ToolCall) -> ToolReturned:
         """Do what was asked and say in the journal what came of it. Never raises but for cancellation."""
+        return await self._report(call, request, self._do(call, request))
+
+    async def _report(self, call: Call, request: ToolCall, doing: Awaitable[str]) -> ToolReturned:
         try:
-            result, ok = await self._do(call, request), True
+            result, ok = await doing, True
         except (ToolError, OSError) as error:
             result, ok = str(error), False
-        self._report(call, request, ok=ok, result=result)
-        return ToolReturned(request.id, ok, result)
-
-    def _report(self, call: Call, request: ToolCall, *, ok: bool, result: str) -> None:
         now = trio.current_time()
         self.journal(ToolFinished(now, str(call.uuid), request.name, request.arguments, ok, result))
+        return ToolReturned(request.id, ok, result)
 
     async def _do(self, call: Call, request: ToolCall) -> str:
         match request.name:
@@ -80,8 +79,8 @@ class Tools:
             try:
                 await recording.finished()
             except trio.Cancelled:
-                with trio.move_on_after(_WRITE_S, shield=True), suppress(ToolError, OSError):
-                    self._report(call, request, ok=True, result=await self._save(call, recording.audio))
+                with trio.move_on_after(_WRITE_S, shield=True):
+                    await self._report(call, request, self._save(call, recording.audio))
                 raise
         return await self._save(call, recording.audio)
 
