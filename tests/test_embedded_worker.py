@@ -15,7 +15,7 @@ from tests.embedded_processes import LIMITS, children, fake_worker, open_descrip
 from voiceagent.journal import Event, WorkerRestarted
 from voiceagent.ports import ProviderError
 from voiceagent.providers.embedded.messages import FINISH
-from voiceagent.providers.embedded.worker import OUTBOX_BYTES, Worker, open_worker
+from voiceagent.providers.embedded.worker import OUTBOX_BYTES, Job, Worker, open_workers
 
 ECHO = 'put(b"R", 0)\nwhile True:\n    kind, job, payload = get()\n    if kind == b"O": put(b"T", job, payload)'
 SLOW = ECHO.replace('"O": ', '"O": time.sleep(0.05); ')
@@ -38,6 +38,11 @@ async def ask(worker: Worker, text: str) -> str:
         return (await job.receive()).payload.decode()
 
 
+async def receive_all(job: Job) -> None:
+    while True:
+        await job.receive()
+
+
 @within(30)
 async def test_a_worker_answers_many_jobs_at_once() -> None:
     answers: list[str] = []
@@ -46,7 +51,7 @@ async def test_a_worker_answers_many_jobs_at_once() -> None:
         answers.append(await ask(worker, str(number)))
 
     async with (
-        open_worker("x", fake_worker(ECHO), journal=print, limits=LIMITS) as worker,
+        open_workers("x", fake_worker(ECHO), 1, journal=print, limits=LIMITS) as (worker,),
         trio.open_nursery() as nursery,
     ):
         for number in range(50):
@@ -66,7 +71,7 @@ async def test_a_worker_answers_many_jobs_at_once() -> None:
 @within(30)
 async def test_a_worker_that_misbehaves_fails_its_jobs_and_is_replaced(mood: str, reason: str) -> None:
     events: list[Event] = []
-    async with open_worker("ears", fake_worker(MOODY), journal=events.append, limits=LIMITS) as worker:
+    async with open_workers("ears", fake_worker(MOODY), 1, journal=events.append, limits=LIMITS) as (worker,):
         with pytest.raises(ProviderError, match=f"ears: .*{reason}"):
             await ask(worker, mood)
         assert await ask(worker, "how are you") == "how are you"
@@ -80,12 +85,13 @@ async def test_a_worker_that_misbehaves_fails_its_jobs_and_is_replaced(mood: str
 async def test_a_worker_that_floods_a_job_is_replaced() -> None:
     flood = 'put(b"R", 0)\nwhile True:\n    kind, job, _ = get()\n    for _ in range(8): put(b"A", job, bytes(1 << 20))'
     events: list[Event] = []
-    async with open_worker("x", fake_worker(flood), journal=events.append, limits=LIMITS) as worker:
+    async with open_workers("x", fake_worker(flood), 1, journal=events.append, limits=LIMITS) as (worker,):
         with worker.open_job(b"") as job:
             while not events:  # nobody reads the job's messages
                 await trio.testing.wait_all_tasks_blocked(0.01)
             with pytest.raises(ProviderError, match="wrote more than"):
-                job.send_nowait(FINISH)
+                await receive_all(job)
+            assert not job.send_nowait(FINISH)
 
 
 @within(30)
@@ -100,7 +106,9 @@ async def test_every_job_of_a_crashed_worker_is_told() -> None:
                 failures.append(error.provider)
 
     silent = 'put(b"R", 0)\nwhile True: get()'
-    async with open_worker("x", fake_worker(silent), journal=lambda _: None, limits=evolve(LIMITS, patience_s=20)) as w:
+    async with open_workers(
+        "x", fake_worker(silent), 1, journal=lambda _: None, limits=evolve(LIMITS, patience_s=20)
+    ) as (w,):
         worker = w
         async with trio.open_nursery() as nursery:
             for _ in range(5):
@@ -115,7 +123,7 @@ async def test_every_job_of_a_crashed_worker_is_told() -> None:
 async def test_restarts_in_a_row_are_spaced_out() -> None:
     events: list[Event] = []
     limits = evolve(LIMITS, backoff_s=0.05, longest_backoff_s=0.2)
-    async with open_worker("x", fake_worker(MOODY), journal=events.append, limits=limits) as worker:
+    async with open_workers("x", fake_worker(MOODY), 1, journal=events.append, limits=limits) as (worker,):
         for _ in range(5):
             await worker.wait_available()
             with pytest.raises(ProviderError):
@@ -128,7 +136,7 @@ async def test_restarts_in_a_row_are_spaced_out() -> None:
 
 @within(30)
 async def test_an_abandoned_job_leaves_the_worker_usable_and_its_answer_goes_nowhere() -> None:
-    async with open_worker("x", fake_worker(SLOW), journal=lambda _: None, limits=LIMITS) as worker:
+    async with open_workers("x", fake_worker(SLOW), 1, journal=lambda _: None, limits=LIMITS) as (worker,):
         for _ in range(3):
             with trio.move_on_after(0.01) as scope:
                 await ask(worker, "stale")
@@ -141,7 +149,7 @@ async def test_an_abandoned_job_leaves_the_worker_usable_and_its_answer_goes_now
 async def test_a_worker_that_reads_nothing_costs_audio_not_memory() -> None:
     deaf = 'put(b"R", 0)\ntime.sleep(1000)'
     limits = evolve(LIMITS, grace_s=0.1)
-    async with open_worker("x", fake_worker(deaf), journal=lambda _: None, limits=limits) as worker:
+    async with open_workers("x", fake_worker(deaf), 1, journal=lambda _: None, limits=limits) as (worker,):
         with worker.open_job(b"") as job:
             chunk = bytes(1 << 19)
             taken = sum(job.send_nowait(b"A", chunk) for _ in range(40))
@@ -157,11 +165,11 @@ async def test_a_worker_that_cannot_start_is_a_clear_error() -> None:
         ('print("hello, I am a worker")', "not a message"),
     ):
         with pytest.raises(ProviderError, match=reason):
-            async with open_worker("x", fake_worker(body), journal=lambda _: None, limits=LIMITS):
+            async with open_workers("x", fake_worker(body), 1, journal=lambda _: None, limits=LIMITS):
                 pytest.fail("it started")
     limits = evolve(LIMITS, start_s=0.1, grace_s=0.1)
     with pytest.raises(ProviderError, match="not ready within"):
-        async with open_worker("x", fake_worker("time.sleep(1000)"), journal=lambda _: None, limits=limits):
+        async with open_workers("x", fake_worker("time.sleep(1000)"), 1, journal=lambda _: None, limits=limits):
             pytest.fail("it started")
     assert not children()
 
@@ -169,7 +177,7 @@ async def test_a_worker_that_cannot_start_is_a_clear_error() -> None:
 @within(30)
 async def test_errors_of_the_user_pass_through_unwrapped() -> None:
     with pytest.raises(KeyError):
-        async with open_worker("x", fake_worker(ECHO), journal=lambda _: None, limits=LIMITS):
+        async with open_workers("x", fake_worker(ECHO), 1, journal=lambda _: None, limits=LIMITS):
             raise KeyError("mine")
 
 
@@ -178,7 +186,7 @@ async def test_leaving_ends_the_process_whatever_it_is_doing() -> None:
     before = open_descriptors()
     for body in (ECHO, 'put(b"R", 0)\nget()\ntime.sleep(1000)', 'put(b"R", 0)\nwhile True: put(b"A", 9, bytes(60000))'):
         limits = evolve(LIMITS, grace_s=0.2)
-        async with open_worker("x", fake_worker(body), journal=lambda _: None, limits=limits) as worker:
+        async with open_workers("x", fake_worker(body), 1, journal=lambda _: None, limits=limits) as (worker,):
             pid = worker.pid
             with worker.open_job(b"work"), trio.move_on_after(0.05):  # time to begin
                 await trio.sleep_forever()
@@ -192,7 +200,7 @@ async def test_leaving_ends_the_process_whatever_it_is_doing() -> None:
 @within(30)
 async def test_cancelling_at_any_point_of_its_life_leaves_no_process(after: float) -> None:
     with trio.move_on_after(after):
-        async with open_worker("x", fake_worker(MOODY), journal=lambda _: None, limits=LIMITS) as worker:
+        async with open_workers("x", fake_worker(MOODY), 1, journal=lambda _: None, limits=LIMITS) as (worker,):
             while True:
                 with worker.open_job(b"hang") as job:
                     await job.receive()
@@ -204,9 +212,9 @@ async def test_a_worker_ends_when_its_service_is_killed(tmp_path: Path) -> None:
     program = tmp_path / "service.py"
     program.write_text(
         "import sys, trio\n"
-        "from voiceagent.providers.embedded.worker import open_worker\n"
+        "from voiceagent.providers.embedded.worker import open_workers\n"
         "async def main():\n"
-        "    async with open_worker('x', eval(sys.argv[1]), journal=print) as worker:\n"
+        "    async with open_workers('x', eval(sys.argv[1]), 1, journal=print) as (worker,):\n"
         "        print(worker.pid, flush=True)\n"
         "        await trio.sleep_forever()\n"
         "trio.run(main)\n"

@@ -13,7 +13,7 @@ from voiceagent.audio.pcm import Pcm
 from voiceagent.journal import Journal
 from voiceagent.providers.embedded.messages import AUDIO
 from voiceagent.providers.embedded.options import EmbeddedOptions
-from voiceagent.providers.embedded.worker import Worker, open_worker
+from voiceagent.providers.embedded.worker import Worker, open_workers
 
 #: Characters per request: about 30 s of speech (1.4 MB), 50 ms of work. Longer texts are cut at spaces.
 MAX_CHARACTERS: Final = 400
@@ -79,7 +79,8 @@ async def open_text_to_speech(
 ) -> AsyncIterator[EspeakTextToSpeech]:
     """espeak-ng, ready to speak. Raises ProviderError: library missing, voice unknown. Leaving ends the process."""
     # -P: a program in a folder of modules must not find them instead of the standard library's.
-    async with open_worker(name, [sys.executable, "-P", str(_PROGRAM)], journal=journal) as worker:
+    command = [sys.executable, "-P", str(_PROGRAM)]
+    async with open_workers(name, command, 1, journal=journal) as (worker,):
         speech = EspeakTextToSpeech(worker, options)
         async with speech.open_speech("a") as chunks:
             async for _ in chunks:

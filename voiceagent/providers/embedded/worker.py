@@ -61,10 +61,13 @@ class Job:
     _changed: trio.Event = field(factory=trio.Event)
 
     def send_nowait(self, kind: bytes, payload: bytes = b"") -> bool:
-        """Queue a message to the worker; False: no room, nothing was queued. Raises ProviderError after a failure."""
-        if self._failure:
-            raise ProviderError(self._worker.provider, self._failure)
-        return self._worker.post_nowait(Message(kind, self.number, payload))
+        """Queue a message to the worker; False: no room or no worker any more, `receive` will tell."""
+        return not self._failure and self._worker.post_nowait(Message(kind, self.number, payload))
+
+    def send_control(self, kind: bytes) -> None:
+        """Queue a message without payload; there is always room for these few bytes."""
+        if not self._failure:
+            self._worker.post_control(Message(kind, self.number))
 
     async def receive(self) -> Message:
         """The next message of this job; ERROR and failures raise ProviderError. Kills a worker that hangs."""
@@ -150,17 +153,19 @@ class Worker:
             yield job
         finally:
             if self._jobs.pop(job.number, None):
-                self._post(encode(Message(ABANDON, job.number)))  # control is never dropped: 9 bytes per job
+                self.post_control(Message(ABANDON, job.number))
 
     def post_nowait(self, message: Message) -> bool:
         """Queue a message; False and counted when there is no room."""
         if self._outbox_bytes + len(message.payload) > OUTBOX_BYTES:
             self.dropped += 1
             return False
-        self._post(encode(message))
+        self.post_control(message)
         return True
 
-    def _post(self, data: bytes) -> None:
+    def post_control(self, message: Message) -> None:
+        """Queue a message in any case: for those that come once or twice per job and are 9 bytes long."""
+        data = encode(message)
         self._outbox.append(data)
         self._outbox_bytes += len(data)
         self._posted.set()
@@ -260,17 +265,29 @@ class Worker:
 
 
 @asynccontextmanager
-async def open_worker(
-    provider: str, command: Sequence[str], *, journal: Journal, limits: Limits = DEFAULT_LIMITS
-) -> AsyncIterator[Worker]:
-    """A ready worker; leaving ends its process, within `grace_s`. Raises ProviderError when it cannot start."""
-    worker = Worker(provider, command, journal=journal, limits=limits)
+async def open_workers(
+    provider: str, command: Sequence[str], count: int, *, journal: Journal, limits: Limits = DEFAULT_LIMITS
+) -> AsyncIterator[tuple[Worker, ...]]:
+    """`count` ready workers of one kind; leaving ends their processes, within `grace_s`.
+
+    Raises ProviderError when one cannot start.
+    """
+    workers = tuple(Worker(provider, command, journal=journal, limits=limits) for _ in range(count))
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(worker.supervise)
-            yield worker
+            async with trio.open_nursery() as starting:
+                for worker in workers:
+                    starting.start_soon(nursery.start, worker.supervise)
+            yield workers
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:  # the nursery's wrapping is no business of the caller
-            raise group.exceptions[0] from None
-        raise
+        raise _unwrapped(group) from None
+
+
+def _unwrapped(group: BaseExceptionGroup) -> BaseException:
+    """What the caller of a context may expect to be raised: not the wrapping of its nurseries."""
+    while len(group.exceptions) == 1 and isinstance(group.exceptions[0], BaseExceptionGroup):
+        group = group.exceptions[0]
+    if len(group.exceptions) == 1 or all(isinstance(error, ProviderError) for error in group.exceptions):
+        return group.exceptions[0]
+    return group

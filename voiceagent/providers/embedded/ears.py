@@ -1,0 +1,148 @@
+"""pocketsphinx listening for what one Expectation says: a grammar and a trigram model side by side.
+
+Only for worker programs: the library holds the interpreter while it works.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from pocketsphinx import get_model_path
+from pocketsphinx._pocketsphinx import Decoder, NGramModel
+
+from voiceagent.ports import Expectation
+from voiceagent.providers.embedded.front_end import FrontEnd
+from voiceagent.providers.embedded.language import FINAL_STATE, Language, build_language, judge
+from voiceagent.providers.embedded.pronunciation import Pronunciations
+
+#: Seconds of one turn that are listened to; the rest is ignored.
+MAX_TURN_S: Final = 30.0
+#: Recognisers kept for further turns; each takes about 8 MB. More may be at work at the same time.
+_IDLE: Final = 8
+
+#: What the mean spectrum of telephone speech is before any has been heard.
+_SPECTRUM: Final = "46,-5,-1,1,1,-18,1.5,-15,-7,4,-7.5,1,-4"
+_SETTINGS: Final = {
+    "hmm": get_model_path("en-us/en-us"),
+    "lm": None,
+    "fwdflat": False,  # these two passes would begin only at the end of the turn, and take up to a second
+    "bestpath": False,
+    "cmninit": _SPECTRUM,
+    "beam": 1e-60,  # wider than usual: the search space is small, the audio poor
+    "pbeam": 1e-60,
+    "wbeam": 1e-40,
+    "loglevel": "FATAL",
+}
+
+
+class Ears:
+    """Two decoders for one Language."""
+
+    def __init__(self, language: Language, pronunciations: Pronunciations) -> None:
+        with _file_of(_dictionary(language.words, pronunciations)) as dictionary:
+            self._strict = Decoder(dict=dictionary, **_SETTINGS)
+            self._loose = Decoder(dict=dictionary, **_SETTINGS)
+        grammar = self._strict.create_fsg("phrases", 0, FINAL_STATE, list(language.transitions))
+        self._strict.add_fsg("phrases", grammar)
+        self._strict.activate_search("phrases")
+        with _file_of(language.trigram) as path:
+            model = NGramModel(self._loose.config, self._loose.logmath, path)
+        self._loose.add_lm("words", model)
+        self._loose.activate_search("words")
+
+    def begin(self) -> None:
+        for decoder in (self._strict, self._loose):
+            decoder.set_cmn(_SPECTRUM)  # not that of the caller before
+            decoder.start_utt()
+
+    def hear(self, data: bytes) -> None:
+        """s16le at 16 kHz."""
+        self._strict.process_raw(data)
+        self._loose.process_raw(data)
+
+    def end(self) -> str:
+        """The words, empty when what was said is none of what is expected."""
+        heard = []
+        for decoder in (self._strict, self._loose):
+            decoder.end_utt()
+            hypothesis = decoder.hyp()
+            heard.append(hypothesis.hypstr if hypothesis else "")
+        return judge(strict=heard[0], loose=heard[1])
+
+
+class EarsPool:
+    """Ears by Expectation, the least recently used idle ones given up first."""
+
+    def __init__(self) -> None:
+        self._pronunciations = Pronunciations(Path(get_model_path("en-us/cmudict-en-us.dict")))
+        self._idle: OrderedDict[int, tuple[Expectation, Ears]] = OrderedDict()
+        self._number = 0
+
+    def take(self, expected: Expectation) -> Ears:
+        """Idle ears for `expected`, or new ones (50 to 100 ms). Raises ValueError for words without a sound."""
+        for number, (known, ears) in reversed(self._idle.items()):
+            if known == expected:
+                del self._idle[number]
+                return ears
+        return Ears(build_language(expected), self._pronunciations)
+
+    def give_back(self, expected: Expectation, ears: Ears) -> None:
+        self._number += 1
+        self._idle[self._number] = (expected, ears)
+        if len(self._idle) > _IDLE:
+            self._idle.popitem(last=False)
+
+
+class Turn:
+    """One turn of one caller."""
+
+    def __init__(self, pool: EarsPool, expected: Expectation) -> None:
+        self._pool = pool
+        self._expected = expected
+        self._front_end: FrontEnd | None = None
+        self._rate = 0
+        self._heard_s = 0.0
+        self._ears = pool.take(expected) if expected.phrases else None
+        if self._ears:
+            self._ears.begin()
+
+    def hear(self, rate: int, data: bytes) -> None:
+        """The next s16le audio. Ignored beyond MAX_TURN_S."""
+        if self._ears is None or self._heard_s > MAX_TURN_S:
+            return
+        if self._front_end is None or rate != self._rate:
+            self._front_end, self._rate = FrontEnd(rate), rate
+        self._heard_s += len(data) / (2 * rate)
+        if wide := self._front_end.convert(data):
+            self._ears.hear(wide)
+
+    def finish(self) -> str:
+        """The turn's words; nothing can be told when anything may be said. The turn is of no use after that."""
+        if self._ears is None:
+            return ""
+        text = self._ears.end()
+        self._pool.give_back(self._expected, self._ears)
+        self._ears = None
+        return text
+
+
+def _dictionary(words: Sequence[str], pronunciations: Pronunciations) -> str:
+    lines: list[str] = []
+    for word in words:
+        for number, phones in enumerate(pronunciations.of(word), start=1):
+            lines.append(f"{word} {phones}" if number == 1 else f"{word}({number}) {phones}")
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def _file_of(text: str) -> Iterator[str]:
+    """The path of a file in memory: the library reads these things from files only."""
+    descriptor = os.memfd_create("voiceagent")
+    try:
+        os.write(descriptor, text.encode())
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

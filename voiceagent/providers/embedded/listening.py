@@ -1,0 +1,65 @@
+"""Speech-to-text by pocketsphinx workers."""
+
+import json
+import os
+import struct
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from attrs import define, frozen
+
+from voiceagent.audio.pcm import Pcm
+from voiceagent.journal import Journal
+from voiceagent.ports import Expectation, Transcript
+from voiceagent.providers.embedded.messages import AUDIO, FINISH
+from voiceagent.providers.embedded.options import EmbeddedOptions
+from voiceagent.providers.embedded.worker import Job, Worker, open_workers
+
+_COMMAND: Final = (sys.executable, "-P", "-m", "voiceagent.providers.embedded.listen_worker")
+
+
+@define
+class SphinxRecognition:
+    """ports.Recognition. Audio that finds no room on the way to a worker that is far behind is dropped and counted."""
+
+    _job: Job
+    dropped: int = 0  # chunks
+
+    async def send(self, audio: Pcm) -> None:
+        if not self._job.send_nowait(AUDIO, struct.pack("<I", audio.rate) + audio.data):
+            self.dropped += 1
+
+    async def finish(self) -> Transcript:
+        self._job.send_control(FINISH)
+        message = await self._job.receive()
+        return Transcript(json.loads(message.payload)["text"])
+
+
+@frozen
+class SphinxSpeechToText:
+    """ports.SpeechToText. Turns go to the worker with the fewest; it follows each as it is spoken.
+
+    Understands only what is expected: a turn in which anything may be said comes back empty.
+    """
+
+    _workers: tuple[Worker, ...]
+
+    @asynccontextmanager
+    async def open_recognition(self, expected: Expectation) -> AsyncIterator[SphinxRecognition]:
+        request = {"phrases": expected.phrases, "slots": {name: list(said) for name, said in expected.slots.items()}}
+        worker = min(self._workers, key=lambda each: each.busy)
+        await worker.wait_available()
+        with worker.open_job(json.dumps(request).encode()) as job:
+            yield SphinxRecognition(job)
+
+
+@asynccontextmanager
+async def open_speech_to_text(
+    name: str, options: EmbeddedOptions, *, journal: Journal
+) -> AsyncIterator[SphinxSpeechToText]:
+    """pocketsphinx, ready to listen. Raises ProviderError: library missing. Leaving ends the processes."""
+    count = options.recognisers or len(os.sched_getaffinity(0))
+    async with open_workers(name, _COMMAND, count, journal=journal) as workers:
+        yield SphinxSpeechToText(workers)
