@@ -45,10 +45,10 @@ from voiceagent.providers.embedded import EmbeddedOptions
 _MAX_CALL_S: Final = 110.0
 #: Let the agent begin to be interrupted in the middle of something.
 _INTERRUPT_AFTER_S: Final = 1.0
-VOICE: Final = EmbeddedOptions(voice="en-gb", pitch=35, speed=150)
+VOICE: Final = EmbeddedOptions(voice="en-us+f2", speed=150)
 
 #: What must be noted for the call to have reached its goal.
-BOOKING: Final = {"kind": "booking", "day": "thursday", "hour": "15:30"}
+BOOKING: Final = {"kind": "booking", "day": "wednesday", "hour": "15:30"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +102,7 @@ def _print_line(at: float, who: str, what: str) -> None:
 
 
 def customer() -> Customer:
-    """Wants to know the opening hours, to book for Thursday at half past three, and to be told the way (in part)."""
+    """Wants to know the opening hours, to book for Wednesday at half past three, and to be told the way (in part)."""
     return Customer(
         wishes=(
             Wish("what are your opening hours", "we are open"),
@@ -110,9 +110,9 @@ def customer() -> Customer:
             Wish("how do i get to you", "central station", enough=True),
         ),
         answers=(
-            Answer("thursday at half past three, is that right", "yes please"),
+            Answer("wednesday at half past three, is that right", "yes please"),
             Answer("is that right", "no that is wrong"),
-            Answer("which day", "on thursday"),
+            Answer("which day", "on wednesday"),
             Answer("at what time", "half past three"),
         ),
         farewell="thank you goodbye",
