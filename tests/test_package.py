@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import trio
 
 from tests.serving import PATIENCE_S, SOURCE, calling, serving
 
@@ -56,3 +58,28 @@ async def test_it_serves_with_the_default_configuration(installed: Path, tmp_pat
         service.stop()
         assert await service.wait_stopped() == 0
     assert not list(tmp_path.iterdir())
+
+
+async def test_it_demonstrates_itself_until_the_caller_was_heard(installed: Path, tmp_path: Path) -> None:
+    """The first turn takes everything that must be in the package; `.ci/run` runs the whole demonstration."""
+    demo = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "voiceagent", "demo"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(installed), "PYTHONUNBUFFERED": "1"},
+        cwd=tmp_path,
+    )
+    assert demo.stdout is not None
+    transcript = ""
+    try:
+        with trio.fail_after(PATIENCE_S):
+            async for more in demo.stdout:
+                transcript += more.decode()
+                if "understood" in transcript:
+                    break
+            demo.send_signal(signal.SIGINT)
+            assert await demo.wait() == 130
+    finally:
+        demo.kill()
+    assert "  agent  " in transcript
+    assert "  caller  " in transcript
