@@ -159,7 +159,10 @@ def test_lost_frames_are_not_held_against_a_service_when_the_machine_stalled_oth
     quiet = Lateness.of(np.array([0.0005] * 1000))
     assert Noise(stalled, quiet, lost=0).reasons(Limits()) == []
     (reason,) = Noise(quiet, stalled, lost=3).reasons(Limits())
-    assert reason == "frames were lost, but the machine also stalled the generator or control 60 ms"
+    assert reason == "frames were lost, but the generator or the control was stalled 60 ms as well"
+    (reason,) = Noise(quiet, quiet, lost=3, others_share=0.6).reasons(Limits())
+    assert reason == "frames were lost, but other programs had 60% of all CPUs"
+    assert Noise(quiet, quiet, lost=0, others_share=0.6).reasons(Limits()) == []
 
 
 def test_a_control_that_cost_different_in_its_halves_gives_no_ratio() -> None:

@@ -181,6 +181,7 @@ async def attempt(plan: Plan, title: str) -> Run:
         over=over,
         end=end,
         answer=plan.answer,
+        cpus=os.cpu_count() or 1,
     )
 
 

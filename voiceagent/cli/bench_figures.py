@@ -81,6 +81,7 @@ class Run:
     end: Reading
     #: Everything the agent should have answered, as one text; empty for an agent that only echoes.
     answer: str = ""
+    cpus: int = 1
 
     @property
     def control_cpu_ms(self) -> float:
@@ -145,6 +146,7 @@ class Run:
             # Of few calls nearly all the cost is waking up, which varies too much to compare halves.
             control_cpu=[control.cpu_ms for control in self.controls] if self.calls >= MANY_CALLS else [],
             lost=self.lost,
+            others_share=self.service.others_cpu_s / self.service.wall_s / self.cpus,
         ).reasons(limits)
 
     def verdicts(self) -> list["Verdict"]:

@@ -127,6 +127,8 @@ class Limits:
     control_p99_s: float = 0.025
     #: CPU of the halves of the control, larger over smaller.
     control_spread: float = 1.5
+    #: Nor does a service answer for frames lost while others had this share of all CPUs: it may not have got its own.
+    others_share: float = 0.5
 
 
 @frozen
@@ -136,7 +138,9 @@ class Noise:
     generator: Lateness
     control: Lateness
     control_cpu: Sequence[float] = field(factory=tuple)
+    #: Frames the service lost, and the share of all CPUs that programs outside the bench had meanwhile.
     lost: int = 0
+    others_share: float = 0.0
 
     def reasons(self, limits: Limits) -> list[str]:
         """Why the run must not be believed; nothing: believe it."""
@@ -152,7 +156,7 @@ class Noise:
             found.append(f"the control cost {spread} CPU-ms per call-second in its two halves")
         stall = max(self.generator.worst, self.control.worst)
         if self.lost and stall > limits.stall_s:
-            found.append(
-                f"frames were lost, but the machine also stalled the generator or control {stall * 1e3:.0f} ms"
-            )
+            found.append(f"frames were lost, but the generator or the control was stalled {stall * 1e3:.0f} ms as well")
+        if self.lost and self.others_share > limits.others_share:
+            found.append(f"frames were lost, but other programs had {self.others_share:.0%} of all CPUs")
         return found
