@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from typing import Final
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from voiceagent.audio.pcm import Pcm
 from voiceagent.calls.admission import Admission
@@ -21,6 +21,7 @@ from voiceagent.dialogue.load import load_flow
 from voiceagent.dialogue.scripted import FlowDialogue
 from voiceagent.journal import Journal, ServiceReady, ServiceStopping, fan_out
 from voiceagent.pbx.clock import MediaClock
+from voiceagent.pbx.line import Endpoint
 from voiceagent.pbx.listener import accept_connections, open_listener
 from voiceagent.pipeline.conversation import Phrase
 from voiceagent.ports import ProviderError, TextToSpeech
@@ -38,23 +39,36 @@ class StartError(Exception):
 
 @define(eq=False)
 class Service:
-    """A running service. `address` is where it listens, `calls` are the live ones by UUID (text)."""
+    """A running service."""
 
-    address: tuple[str, int]
+    _address: tuple[str, int] | None
     clock: MediaClock
     _drain_s: float
     _router: Router
     _journal: Journal
-    _accepting: trio.CancelScope
+    _nursery: trio.Nursery
+    _accepting: trio.CancelScope = field(factory=trio.CancelScope)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens; RuntimeError when it was told not to."""
+        if self._address is None:
+            raise RuntimeError("this service has no listener: audiosocket.listen is empty")
+        return self._address
 
     @property
     def calls(self) -> Mapping[str, Call]:
+        """The live calls by UUID (text)."""
         return self._router.calls
 
     @property
     def refused(self) -> Mapping[str, int]:
         """Connections that were closed before they became calls, by reason."""
         return self._router.refused
+
+    def connect(self, endpoint: Endpoint, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Serve a connection that came in some other way than through the listener. Takes `endpoint` over."""
+        self._nursery.start_soon(self._router.serve, endpoint, host, port)
 
     async def drain(self) -> None:
         """Take no further calls and wait until the live ones are over, for at most `service.drain_s`."""
@@ -84,19 +98,19 @@ async def open_service(config: Config, *, journals: Sequence[Journal] = ()) -> A
             run_tool=Tools(state_path(config.service, os.environ), journal).run,
             journal=journal,
         )
-        listener = await _listen(audiosocket.listen)
-        service = Service(
-            listener.getsockname()[:2], clock, config.service.drain_s, router, journal, trio.CancelScope()
-        )
+        listener = await _listen(audiosocket.listen) if audiosocket.listen else None
+        address: tuple[str, int] | None = listener.getsockname()[:2] if listener is not None else None
         async with trio.open_nursery() as engine:
             # Calls say goodbye on the wire while they are cancelled: the clock outlives them.
             ticking = trio.CancelScope(shield=True)
             engine.start_soon(_run_within, ticking, clock.run)
             try:
                 async with trio.open_nursery() as calls:
-                    accept = partial(accept_connections, listener, router.serve, calls, router.trouble)
-                    calls.start_soon(_run_within, service._accepting, accept)
-                    journal(ServiceReady(trio.current_time(), _address_text(service.address)))
+                    service = Service(address, clock, config.service.drain_s, router, journal, calls)
+                    if listener is not None:
+                        accept = partial(accept_connections, listener, router.serve, calls, router.trouble)
+                        calls.start_soon(_run_within, service._accepting, accept)
+                    journal(ServiceReady(trio.current_time(), _address_text(address)))
                     yield service
                     calls.cancel_scope.cancel()
             finally:
@@ -116,7 +130,9 @@ async def _listen(address: str) -> socket.socket:
         raise StartError(f"cannot listen for AudioSocket on {address}: {error.strerror}") from None
 
 
-def _address_text(address: tuple[str, int]) -> str:
+def _address_text(address: tuple[str, int] | None) -> str:
+    if address is None:
+        return "nowhere"
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

@@ -50,6 +50,12 @@ def _an_address(_instance: object, attribute: "Attribute[Any]", value: str) -> N
         raise ValueError(f"'{attribute.name}' must be HOST:PORT, such as '127.0.0.1:9092' or '[::1]:9092'") from None
 
 
+def _an_address_or_none(instance: object, attribute: "Attribute[Any]", value: str) -> None:
+    """An embedded service may do without a port."""
+    if value:
+        _an_address(instance, attribute, value)
+
+
 def _an_address_to_call(instance: object, attribute: "Attribute[Any]", value: str) -> None:
     """Others shall connect here, so port 0 names nothing."""
     if value:
@@ -82,7 +88,7 @@ class ServiceConfig:
 class AudioSocketConfig:
     """`[audiosocket]`: where calls come in and from whom. An empty `advertise` means what `listen` became."""
 
-    listen: str = field(default="127.0.0.1:9092", validator=_an_address)
+    listen: str = field(default="127.0.0.1:9092", validator=_an_address_or_none)
     advertise: str = field(default="", validator=_an_address_to_call)
     accept: str = field(default="any", validator=validators.in_(("any", "announced")))
     agent: str = "reception"
