@@ -5,13 +5,16 @@ from voiceagent.lab.customer import MOST_SAYINGS, Answer, Customer, Wish
 
 def customer() -> Customer:
     return Customer(
-        wishes=(Wish("i want tea", "here is your tea"), Wish("tell me a story", "once upon", enough=True)),
-        answers=(Answer("milk", "no milk"), Answer("sugar", "one sugar")),
-        farewell="goodbye",
+        wishes=(
+            Wish(("i want tea", "bring me tea"), "here is your tea"),
+            Wish(("tell me a story",), "once upon", enough=True),
+        ),
+        answers=(Answer("milk", ("no milk",)), Answer("sugar", ("one sugar",))),
+        farewell=("goodbye",),
     )
 
 
-def test_a_question_is_answered_and_the_wish_is_said_again_until_it_is_granted() -> None:
+def test_a_question_is_answered_and_the_wish_is_said_again_in_other_words_until_it_is_granted() -> None:
     person = customer()
     agent = [
         "Hello.",
@@ -21,7 +24,7 @@ def test_a_question_is_answered_and_the_wish_is_said_again_until_it_is_granted()
         "HERE is your tea. What else?",
         "Once upon a time",
     ]
-    said = ["i want tea", "i want tea", "no milk", "no milk", "tell me a story", "goodbye"]
+    said = ["i want tea", "bring me tea", "no milk", "no milk", "tell me a story", "goodbye"]
     assert [person.reply(words) for words in agent] == said
 
 
@@ -45,4 +48,4 @@ def test_a_wish_that_asks_for_all_of_its_answer_never_has_enough() -> None:
 def test_a_conversation_that_goes_in_circles_is_given_up() -> None:
     person = customer()
     replies = [person.reply("Sorry?") for _ in range(MOST_SAYINGS + 1)]
-    assert replies == ["i want tea"] * MOST_SAYINGS + [None]
+    assert replies == ["i want tea", "bring me tea"] * (MOST_SAYINGS // 2) + [None]

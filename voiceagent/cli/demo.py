@@ -79,6 +79,8 @@ async def _demonstrate(state: Path, out: Path) -> str:
     """One conversation, told live; what kept it from its goal, if anything."""
     ears = Ears(uuid4(), _print_line)
     async with open_voice(VOICE) as speak, open_service(demo_config(state), journals=[ears.write]) as service:
+        if service.address is None:
+            raise StartError("the service does not listen")
         host, port = service.address
         print(f"A caller telephones the receptionist over AudioSocket on {host}:{port}.\n", flush=True)
         async with open_caller(host, port, uuid=ears.call, max_s=_MAX_CALL_S) as caller:
@@ -105,17 +107,17 @@ def customer() -> Customer:
     """Wants to know the opening hours, to book for Wednesday at half past three, and to be told the way (in part)."""
     return Customer(
         wishes=(
-            Wish("what are your opening hours", "we are open"),
-            Wish("i would like to book an appointment", "is booked"),
-            Wish("how do i get to you", "central station", enough=True),
+            Wish(("what are your opening hours", "when are you open"), "we are open"),
+            Wish(("i would like to book an appointment", "i need an appointment"), "is booked"),
+            Wish(("how do i get to you", "can you give me directions"), "central station", enough=True),
         ),
         answers=(
-            Answer("wednesday at half past three, is that right", "yes please"),
-            Answer("is that right", "no that is wrong"),
-            Answer("which day", "on wednesday"),
-            Answer("at what time", "half past three"),
+            Answer("wednesday at half past three, is that right", ("yes please", "yes that is right")),
+            Answer("is that right", ("no that is wrong", "no")),
+            Answer("which day", ("on wednesday", "wednesday please")),
+            Answer("at what time", ("half past three", "at half past three")),
         ),
-        farewell="thank you goodbye",
+        farewell=("that is all thank you", "thank you goodbye", "that is all"),
     )
 
 
