@@ -35,7 +35,7 @@ class Serving:
 
     async def wait_logged(self, word: str) -> None:
         while word not in self.log:
-            await self._read_log()
+            assert await self._read_log(), self.log
 
     async def wait_stopped(self) -> int:
         """The exit code, once everything is logged."""
@@ -108,9 +108,11 @@ class Leg:
 
 @asynccontextmanager
 async def calling(service: Serving) -> AsyncIterator[Leg]:
-    """A call that is answered; it is hung up in the end."""
+    """A call that has begun; it is hung up in the end."""
+    uuid = uuid4()
     async with await trio.open_tcp_stream("127.0.0.1", service.port) as stream:
-        await stream.send_all(encode_message(Identity(uuid4())))
+        await stream.send_all(encode_message(Identity(uuid)))
         leg = Leg(stream, Decoder())
         assert isinstance(await leg.next(), Audio)
+        await service.wait_logged(f"call-started call={uuid}")
         yield leg
