@@ -1,4 +1,4 @@
-"""pocketsphinx listening for what one Expectation says: a grammar and a trigram model side by side.
+"""pocketsphinx listening for what one Expectation says.
 
 Only for worker programs: the library holds the interpreter while it works.
 """
@@ -7,22 +7,26 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import log
 from pathlib import Path
 from typing import Final
 
 from pocketsphinx import get_model_path
-from pocketsphinx._pocketsphinx import Decoder, NGramModel
+from pocketsphinx._pocketsphinx import Decoder
 
 from voiceagent.ports import Expectation
+from voiceagent.providers.embedded.confidence import Segment, words_of
 from voiceagent.providers.embedded.front_end import FrontEnd
-from voiceagent.providers.embedded.language import FINAL_STATE, Language, build_language, judge
+from voiceagent.providers.embedded.grammar import FINAL_STATE, Grammar, build_grammar
 from voiceagent.providers.embedded.pronunciation import Pronunciations
 
 #: Seconds of one turn that are listened to; the rest is ignored.
 MAX_TURN_S: Final = 30.0
-#: Recognisers kept for further turns; each takes about 8 MB. More may be at work at the same time.
+#: Recognisers kept for further turns; each takes about 4 MB. More may be at work at the same time.
 _IDLE: Final = 8
 
+#: The library's likelihoods are numbers near 1; this one is as good as impossible.
+_LEAST: Final = 1e-300
 #: What the mean spectrum of telephone speech is before any has been heard.
 _SPECTRUM: Final = "46,-5,-1,1,1,-18,1.5,-15,-7,4,-7.5,1,-4"
 _SETTINGS: Final = {
@@ -39,38 +43,34 @@ _SETTINGS: Final = {
 
 
 class Ears:
-    """Two decoders for one Language."""
+    """A decoder for one grammar."""
 
-    def __init__(self, language: Language, pronunciations: Pronunciations) -> None:
-        with _file_of(_dictionary(language.words, pronunciations)) as dictionary:
-            self._strict = Decoder(dict=dictionary, **_SETTINGS)
-            self._loose = Decoder(dict=dictionary, **_SETTINGS)
-        grammar = self._strict.create_fsg("phrases", 0, FINAL_STATE, list(language.transitions))
-        self._strict.add_fsg("phrases", grammar)
-        self._strict.activate_search("phrases")
-        with _file_of(language.trigram) as path:
-            model = NGramModel(self._loose.config, self._loose.logmath, path)
-        self._loose.add_lm("words", model)
-        self._loose.activate_search("words")
+    def __init__(self, grammar: Grammar, pronunciations: Pronunciations) -> None:
+        with _file_of(_dictionary(grammar.words, pronunciations)) as dictionary:
+            self._decoder = Decoder(dict=dictionary, **_SETTINGS)
+        model = self._decoder.create_fsg("phrases", 0, FINAL_STATE, list(grammar.transitions))
+        self._decoder.add_fsg("phrases", model)
+        self._decoder.activate_search("phrases")
 
     def begin(self) -> None:
-        for decoder in (self._strict, self._loose):
-            decoder.set_cmn(_SPECTRUM)  # not that of the caller before
-            decoder.start_utt()
+        self._decoder.set_cmn(_SPECTRUM)  # not that of the caller before
+        self._decoder.start_utt()
 
     def hear(self, data: bytes) -> None:
         """s16le at 16 kHz."""
-        self._strict.process_raw(data)
-        self._loose.process_raw(data)
+        self._decoder.process_raw(data)
 
     def end(self) -> str:
         """The words, empty when what was said is none of what is expected."""
-        heard = []
-        for decoder in (self._strict, self._loose):
-            decoder.end_utt()
-            hypothesis = decoder.hyp()
-            heard.append(hypothesis.hypstr if hypothesis else "")
-        return judge(strict=heard[0], loose=heard[1])
+        self._decoder.end_utt()
+        if self._decoder.hyp() is None:
+            return ""
+        return words_of(
+            [
+                Segment(each.word, each.end_frame - each.start_frame + 1, -log(max(each.ascore, _LEAST)))
+                for each in self._decoder.seg()
+            ]
+        )
 
 
 class EarsPool:
@@ -87,7 +87,7 @@ class EarsPool:
             if known == expected:
                 del self._idle[number]
                 return ears
-        return Ears(build_language(expected), self._pronunciations)
+        return Ears(build_grammar(expected), self._pronunciations)
 
     def give_back(self, expected: Expectation, ears: Ears) -> None:
         self._number += 1

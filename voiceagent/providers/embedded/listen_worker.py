@@ -27,7 +27,7 @@ from voiceagent.providers.embedded.messages import (
     encode,
 )
 
-#: Turns at once; each takes about 8 MB.
+#: Turns at once; each takes about 4 MB.
 MAX_TURNS: Final = 32
 #: Seconds between signs of life while busy.
 _ALIVE_S: Final = 0.5

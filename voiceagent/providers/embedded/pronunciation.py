@@ -15,7 +15,7 @@ _SPELLINGS: Final = {
             "tion=SH AH N|sion=ZH AH N|ough=AO|augh=AO|eigh=EY|igh=AY|tch=CH|dge=JH|sch=SH|ch=CH|ck=K|sh=SH|th=TH|ph=F|"
             "wh=W|wr=R|kn=N|gh=G|ng=NG|qu=K W|sc=S K|ee=IY|ea=IY|oo=UW|ou=AW|ow=OW|oi=OY|oy=OY|ai=EY|ay=EY|au=AO|"
             "aw=AO|ei=AY|ey=IY|ie=IY|oa=OW|ue=UW|ar=AA R|er=ER|ir=ER|or=AO R|ur=ER|a=AE|b=B|c=K|d=D|e=EH|f=F|g=G|h=HH|"
-            "i=IH|j=JH|k=K|l=L|m=M|n=N|o=AA|p=P|r=R|s=S|t=T|u=AH|v=V|w=W|x=K S|y=IY|z=Z|ce=S|ci=S IH|cy=S IY|'="
+            "i=IH|j=JH|k=K|l=L|m=M|n=N|o=AA|p=P|q=K|r=R|s=S|t=T|u=AH|v=V|w=W|x=K S|y=IY|z=Z|ce=S|ci=S IH|cy=S IY|'="
         ).split("|")
     )
 }

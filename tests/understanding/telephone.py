@@ -1,0 +1,65 @@
+"""A caller's voice as it reaches the service: 8 kHz, µ-law, noise, cut into turns."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from attrs import frozen
+
+from voiceagent.audio.pcm import Pcm, bytes_of, samples_of
+from voiceagent.audio.resample import resample
+from voiceagent.providers.embedded import EmbeddedOptions
+from voiceagent.providers.embedded.speaking import EspeakTextToSpeech
+from voiceagent.providers.webrtc import WebrtcVad
+from voiceagent.turns.endpointing import Decision, Endpointing, TurnDetector
+from voiceagent.wire.audiosocket import FRAME_SECONDS, frame_bytes
+from voiceagent.wire.g711 import decode_ulaw, encode_ulaw
+
+RATE = 8000
+#: Root mean square of the voice, in dB below full scale.
+_VOICE_DBFS = -22.0
+#: What a line hisses even when it is "clean".
+_HISS_DBFS = -68.0
+_BEFORE_S, _AFTER_S = 1.0, 1.0
+#: As in pipeline/hearing.py.
+_PRE_ROLL_S, _BATCH_FRAMES = 0.3, 3
+
+
+@frozen
+class Telephone:
+    """`snr_db`: the voice's mean power over that of the white noise; None: a clean line."""
+
+    tts: EspeakTextToSpeech
+    snr_db: float | None
+
+    async def say(self, text: str, voice: EmbeddedOptions, *, seed: int) -> list[Pcm]:
+        """The turns the service makes of `text`, usually one. Deterministic by `seed`."""
+        async with self.tts.as_voice(voice).open_speech(text) as chunks:
+            spoken = [chunk async for chunk in chunks]
+        narrow = resample(Pcm(spoken[0].rate, b"".join(chunk.data for chunk in spoken)), RATE)
+        return list(turns_of(self._on_the_line(narrow, seed)))
+
+    def _on_the_line(self, voice: Pcm, seed: int) -> Pcm:
+        samples = samples_of(voice.data).astype(np.float64)
+        loud = samples[np.abs(samples) > 64]
+        samples *= 32768 * 10 ** (_VOICE_DBFS / 20) / np.sqrt(np.mean(loud**2))
+        samples = np.concatenate((np.zeros(round(RATE * _BEFORE_S)), samples, np.zeros(round(RATE * _AFTER_S))))
+        noise_dbfs = _HISS_DBFS if self.snr_db is None else _VOICE_DBFS - self.snr_db
+        samples += np.random.default_rng(seed).normal(0.0, 32768 * 10 ** (noise_dbfs / 20), len(samples))
+        return Pcm(RATE, decode_ulaw(encode_ulaw(bytes_of(samples))))
+
+
+def turns_of(audio: Pcm) -> Iterator[Pcm]:
+    """`audio` cut by the service's own voice and turn detection, in the batches it works in."""
+    vad, detector = WebrtcVad(audio.rate), TurnDetector(Endpointing())
+    batch = _BATCH_FRAMES * frame_bytes(audio.rate)
+    kept = 2 * round(audio.rate * _PRE_ROLL_S)
+    turn, now = b"", 0.0
+    for at in range(0, len(audio.data) // batch * batch, batch):
+        piece = audio.data[at : at + batch]
+        turn = (turn if detector.in_turn else turn[-kept:]) + piece
+        for speech in vad.detect(Pcm(audio.rate, piece)):
+            now += FRAME_SECONDS
+            decision = detector.feed(speech=speech, seconds=FRAME_SECONDS, now=now)
+            if decision is Decision.ENDED:
+                yield Pcm(audio.rate, turn)
+                turn = b""
