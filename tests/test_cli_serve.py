@@ -1,32 +1,17 @@
 """`serve` as a process: what it says, how it ends."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.serving import PATIENCE_S, SOURCE, calling, serving
+from tests.serving import PATIENCE_S, calling, serving
+from voiceagent.cli import main
 from voiceagent.wire.audiosocket import Audio, Hangup
 
 ECHO = ("--set", "audiosocket.agent=echo", "--set", "audiosocket.listen=127.0.0.1:0")
-
-
-def run_serve(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """A `serve` that is expected to end by itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "voiceagent", "serve", *arguments],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
 
 
 async def test_it_says_where_it_listens_and_ends_with_0_when_told(tmp_path: Path) -> None:
@@ -75,34 +60,41 @@ async def test_calls_are_hung_up_when_the_time_to_drain_is_over_or_a_second_sign
     assert 'cause="service stopped"' in service.log
 
 
-def test_errors_of_the_configuration_end_it_with_2_and_are_told_at_once(tmp_path: Path) -> None:
+def test_errors_of_the_configuration_end_it_with_2_and_are_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "config.toml").write_text("service.max_calls = 0\n")
-    done = run_serve("--set", "audiosocket.listn=127.0.0.1:0", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr == (
+    assert main(["serve", "--set", "audiosocket.listn=127.0.0.1:0"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
         "config.toml: service.max_calls: expected between 1 and 10000, got 0\n"
         "--set audiosocket.listn: expected one of the keys listen, advertise, accept, agent, idle_s, allow, "
         "got an unknown key; did you mean 'listen'?\n"
     )
 
 
-def test_errors_of_a_flow_end_it_with_2_and_name_the_file(tmp_path: Path) -> None:
+def test_errors_of_a_flow_end_it_with_2_and_name_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "shop.toml").write_text("start = 'nowhere'\ncolour = 'red'\n")
-    done = run_serve("--set", "agents.reception.flow=shop.toml", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) >= 2
-    assert all(str(tmp_path / "shop.toml") in line for line in done.stderr.splitlines())
+    assert main(["serve", "--set", "agents.reception.flow=shop.toml"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) >= 2
+    assert all(line.startswith(f"{tmp_path / 'shop.toml'}: ") for line in said.err.splitlines())
 
 
 @pytest.mark.parametrize("listen", ["taken", "192.0.2.1:0"])
-def test_an_address_it_cannot_have_ends_it_with_1_and_is_named(tmp_path: Path, listen: str) -> None:
+def test_an_address_it_cannot_have_ends_it_with_1_and_is_named(listen: str, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         if listen == "taken":
             listen = f"127.0.0.1:{other.getsockname()[1]}"
-        done = run_serve("--set", "audiosocket.agent=echo", "--set", f"audiosocket.listen={listen}", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith(f"voiceagent cannot start: cannot listen for AudioSocket on {listen}: ")
-    assert done.stderr.count("\n") == 1
+        arguments = ["--set", "audiosocket.agent=echo", "--set", f"audiosocket.listen={listen}"]
+        assert main(["serve", *arguments]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"voiceagent cannot start: cannot listen for AudioSocket on {listen}: ")
+    assert said.err.count("\n") == 1
