@@ -53,6 +53,14 @@ def test_the_high_pass_takes_hum_away_and_leaves_voice() -> None:
     assert level_dbfs(HighPass(8000).filter(tone(8000, 500, 1.0).data)) == pytest.approx(-15, abs=0.5)
 
 
+def test_what_was_skipped_still_counts_for_what_follows() -> None:
+    filtered, skipping = HighPass(8000), HighPass(8000)
+    first, second = tone(8000, 300, 0.1).data, tone(8000, 500, 0.1).data
+    filtered.filter(first)
+    skipping.skip(first)
+    assert skipping.filter(second) == filtered.filter(second)
+
+
 def test_levels() -> None:
     assert level_dbfs(b"") == SILENCE_DBFS
     assert level_dbfs(silence(8000, 0.1).data) == SILENCE_DBFS

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceagent.turns.endpointing import Decision, Endpointing, TurnDetector
 from voiceagent.pbx.playout import Playout
+from voiceagent.turns.endpointing import Decision, Endpointing, TurnDetector
 from voiceagent.wire.audiosocket import encode_audio
 
 

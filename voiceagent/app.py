@@ -21,7 +21,7 @@ from voiceagent.dialogue.load import load_flow
 from voiceagent.dialogue.scripted import FlowDialogue
 from voiceagent.journal import Journal, ServiceReady, ServiceStopping, fan_out
 from voiceagent.pbx.clock import MediaClock
-from voiceagent.pbx.line import Endpoint
+from voiceagent.pbx.endpoint import Endpoint
 from voiceagent.pbx.listener import accept_connections, open_listener
 from voiceagent.pipeline.conversation import Phrase
 from voiceagent.ports import ProviderError, TextToSpeech

@@ -16,7 +16,8 @@ from voiceagent.calls.admission import Admission
 from voiceagent.calls.call import Agent, Call, CallLimits, run_call
 from voiceagent.journal import CallCrashed, CallEnded, CallStarted, ConnectionRefused, Journal
 from voiceagent.pbx.clock import MediaClock
-from voiceagent.pbx.line import Endpoint, Line, LineEnd
+from voiceagent.pbx.endpoint import Endpoint
+from voiceagent.pbx.line import Line, LineEnd
 from voiceagent.ports import ToolCall, ToolReturned
 from voiceagent.wire.audiosocket import Hangup, encode_message
 
@@ -136,7 +137,7 @@ async def _hang_up(line: Line) -> None:
     """End the connection from our side, unless the peer has already; takes at most a second, also when cancelled."""
     with trio.move_on_after(_LAST_WORD_S if line.resets else _HANGUP_S, shield=True):
         if line.resets:
-            await line.wait_ended()
+            await line.wait_gone()
         else:
             await line.hang_up()
 

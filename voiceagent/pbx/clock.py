@@ -1,7 +1,8 @@
 """The media clock: one task that touches every line's socket fifty times a second.
 
 Lines are spread over four phases of 5 ms, so that 500 of them are served in small portions. The clock sleeps until the
-next phase that has lines, writes the frame due on each, then reads whatever a private epoll reports, without blocking.
+next phase that has lines, then reads each of these and writes its frame: one system call for either, on a line whose
+state is in the cache for both. A private epoll, asked without blocking, tells of peers that have closed in between.
 Frames go out at `epoch + step * 5 ms` exactly, never later by accumulation; after a stall at most two are caught up and
 the rest are skipped and counted.
 
@@ -56,86 +57,89 @@ class MediaClock:
         self._next_step = [0] * PHASES
         self._phases: list[dict[Line, None]] = [{} for _ in range(PHASES)]
         self._by_descriptor: dict[int, Line] = {}
-        self._in_memory: dict[Line, None] = {}
         self._attached = trio.lowlevel.ParkingLot()
-        self._epoll = select.epoll()
+        self._hang_ups = select.epoll()
         self._buffer = bytearray(_READ_BYTES)
 
     async def run(self) -> None:
         """Serve the lines until cancelled."""
-        with self._epoll:
+        with self._hang_ups:
             while True:
                 phase = self._next_phase()
                 if phase is None:
                     await self._attached.park()
                     continue
-                with trio.move_on_at(self._epoch + self._next_step[phase] * STEP_SECONDS) as until_due:
+                with trio.CancelScope(deadline=self._due(phase)) as until_due:
                     await self._attached.park()  # a new line may be due earlier
                 if until_due.cancelled_caught:
-                    self._write(phase)
-                    self._read()
+                    self._serve(phase)
+                    self._notice_hang_ups()
 
     def attach(self, line: Line) -> None:
-        """From now on `line` gets a frame each 20 ms, the first within 5 ms, and is read."""
-        step = ceil((trio.current_time() - self._epoch) / STEP_SECONDS)
+        """From now on `line` is read and gets a frame each 20 ms, the first within 5 ms."""
+        now = self._current_time()
+        step = ceil((now - self._epoch) / STEP_SECONDS)
         phase = step % PHASES
         if not self._phases[phase]:
             self._next_step[phase] = step
         self._phases[phase][line] = None
-        descriptor = line.endpoint.fileno()
-        if descriptor < 0:
-            self._in_memory[line] = None
-        else:
+        if (descriptor := line.endpoint.fileno()) >= 0:
             self._by_descriptor[descriptor] = line
-            self._epoll.register(descriptor, select.EPOLLIN)
-        line.last_read = trio.current_time()
+            self._hang_ups.register(descriptor, select.EPOLLRDHUP)
+        line.last_read = now
         self._attached.unpark_all()
 
     def detach(self, line: Line) -> None:
-        """The clock forgets `line`; its endpoint must still be open."""
+        """The clock forgets `line`; its endpoint must still be open, so that its descriptor means no other."""
         for phase in self._phases:
             phase.pop(line, None)
-        self._in_memory.pop(line, None)
         descriptor = line.endpoint.fileno()
-        if self._by_descriptor.pop(descriptor, None) is not None and not self._epoll.closed:
-            self._epoll.unregister(descriptor)
+        if self._by_descriptor.get(descriptor) is line:
+            del self._by_descriptor[descriptor]
+            if not self._hang_ups.closed:
+                self._hang_ups.unregister(descriptor)
 
     def _next_phase(self) -> int | None:
         return min((p for p in range(PHASES) if self._phases[p]), key=self._next_step.__getitem__, default=None)
 
-    def _write(self, phase: int) -> None:
-        lines, stats, current_time = self._phases[phase], self.stats, self._current_time
-        due = self._epoch + self._next_step[phase] * STEP_SECONDS
-        skipped = max(0, int((current_time() - due) / FRAME_SECONDS) - CATCH_UP_FRAMES)
+    def _due(self, phase: int) -> float:
+        return self._epoch + self._next_step[phase] * STEP_SECONDS
+
+    def _serve(self, phase: int) -> None:
+        """Read each line of the phase, then write its frame."""
+        stats, buffer, current_time = self.stats, self._buffer, self._current_time
+        now, due = current_time(), self._due(phase)
+        skipped = max(0, int((now - due) / FRAME_SECONDS) - CATCH_UP_FRAMES)
         self._next_step[phase] += PHASES * (skipped + 1)
         due += skipped * FRAME_SECONDS
-        for line in lines:
-            if not line.takes_frames:
+        for line in self._phases[phase]:
+            if line.gone:
                 continue
-            stats.frames_due += skipped + 1
-            stats.frames_dropped += skipped
-            line.frames_dropped += skipped
             try:
-                if line.write_frame():
-                    stats.frames_sent += 1
-                    stats.add(current_time() - due)
-                else:
-                    stats.frames_dropped += 1
+                line.read(now, buffer)
+                if line.takes_frames:
+                    stats.frames_due += skipped + 1
+                    stats.frames_dropped += skipped
+                    line.frames_dropped += skipped
+                    if line.write_frame():
+                        stats.frames_sent += 1
+                        stats.add(current_time() - due)
+                    else:
+                        stats.frames_dropped += 1
             except OSError as error:
-                line.end("caller hung up", error.strerror or "")
+                line.end("caller hung up", error.strerror or "", gone=True)
             except Exception as error:  # the call boundary: one line's error must not stop the others
                 line.end("crash", repr(error), error)
 
-    def _read(self) -> None:
-        now = self._current_time()
-        ready = [self._by_descriptor[descriptor] for descriptor, _ in self._epoll.poll(0)]
-        ready += [line for line in self._in_memory if line.endpoint.readable]
-        for line in ready:
-            if line.ended is not None:
+    def _notice_hang_ups(self) -> None:
+        """Read the lines whose peer has closed, without waiting for their turn."""
+        for descriptor, _ in self._hang_ups.poll(0):
+            line = self._by_descriptor.get(descriptor)
+            if line is None or line.gone:
                 continue
             try:
-                line.read(now, self._buffer)
+                line.read(self._current_time(), self._buffer)
             except OSError as error:
-                line.end("caller hung up", error.strerror or "")
+                line.end("caller hung up", error.strerror or "", gone=True)
             except Exception as error:  # the call boundary: one line's error must not stop the others
                 line.end("crash", repr(error), error)

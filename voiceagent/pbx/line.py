@@ -1,24 +1,25 @@
 """One AudioSocket connection, as the media clock drives it.
 
-The clock calls `write_frame` each 20 ms and `read` when bytes are there; both are synchronous and never block. The
-call's tasks meet the line at bounded queues: `receive` hands them what the caller sent in batches, `playout` takes what
-the agent says. Everything runs in one Trio thread.
+The clock calls `read` and `write_frame` each 20 ms; both are synchronous and never block. The call's tasks meet the
+line at bounded queues: `receive` hands them what the caller sent in batches, `playout` takes what the agent says.
+Everything runs in one Trio thread.
 
 Laws kept here (docs/design.md): one whole frame per send, an unfinished frame is finished before anything else, only
-0x00 and audio are sent, reading never stops.
+0x00 and audio are sent, reading never stops while the peer is there.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 import trio
 from attrs import frozen
 
+from voiceagent.pbx.endpoint import Endpoint
+from voiceagent.pbx.inbox import Inbox, Sent, UlawWatch
 from voiceagent.pbx.playout import Playout
 from voiceagent.wire.audiosocket import (
-    FRAME_SECONDS,
     Audio,
     Decoder,
     Dtmf,
@@ -35,35 +36,12 @@ from voiceagent.wire.audiosocket import (
 #: The agent's audio that may wait on the line: 1 s, 16 KB at 8 kHz. The pacer refills below PLAYOUT_LOW.
 PLAYOUT_FRAMES: Final = 50
 PLAYOUT_LOW: Final = 15
-#: Caller audio that may wait for the call's tasks: 2 s; then the oldest goes, counted.
-INBOX_SECONDS: Final = 2.0
-#: Keys that may wait; beyond that they are refused, counted (nobody presses 32 keys in one batch).
-INBOX_DIGITS: Final = 32
-#: Audio is handed over in batches of this many seconds: one task switch for three frames.
-BATCH_SECONDS: Final = 3 * FRAME_SECONDS
+_NOBODY: Final = -1  # waits for the playout to drain
 
-
-class Endpoint(Protocol):
-    """A non-blocking byte stream: a socket, or its twin in memory."""
-
-    def send(self, data: bytes, /) -> int:
-        """Take some of `data`; raises BlockingIOError when none fits, another OSError when the peer is gone."""
-
-    def recv_into(self, buffer: bytearray, /) -> int:
-        """Some bytes, 0 at the end; raises BlockingIOError when there are none yet."""
-
-    @property
-    def readable(self) -> bool:
-        """Whether there is something to read; asked only when there is no descriptor to poll."""
-
-    def fileno(self) -> int:
-        """The descriptor to poll; -1: there is none."""
-
-    def close(self) -> None:
-        """End the stream in order, what was sent is delivered."""
-
-    def abort(self) -> None:
-        """End the stream with a reset."""
+_ULAW_HELP: Final = (
+    "the caller's codec came as it is (160-byte frames labelled 8 kHz PCM); have Asterisk convert it: "
+    "Dial(AudioSocket/HOST:PORT/UUID/c(slin))"
+)
 
 
 @frozen
@@ -76,19 +54,53 @@ class LineEnd:
 
 
 class Line:
-    """Owns `endpoint` until `close`. `peer` is for logs; `number` staggers the batches of lines accepted together."""
+    """Owns `endpoint` until `close`. `peer` is for logs; `number` staggers the batches of lines accepted together.
+
+    A line has `ended` when its call cannot go on; the peer may still be there, waiting to be hung up. It is `gone` when
+    the connection is of no further use.
+    """
+
+    __slots__ = (
+        "_awaited",
+        "_changed",
+        "_decoder",
+        "_hanging_up",
+        "_inbox",
+        "_played",
+        "_said_goodbye",
+        "_silence",
+        "_ulaw",
+        "_unsent",
+        "counts",
+        "ended",
+        "endpoint",
+        "frames_dropped",
+        "frames_received",
+        "frames_sent",
+        "gone",
+        "identity",
+        "last_read",
+        "on_audio",
+        "on_end",
+        "peer",
+        "playout",
+        "rate",
+        "resets",
+        "takes_frames",
+    )
 
     def __init__(self, endpoint: Endpoint, *, peer: str, number: int = 0, rate: int = 8000) -> None:
         self.endpoint = endpoint
         self.peer = peer
         self.rate = rate
-        #: How `close` ends the connection. After 0x00 the dialplan goes on; a reset makes Asterisk hang the caller up.
-        self.resets = False
         self.playout = Playout(PLAYOUT_FRAMES)
         self.identity: UUID | None = None
         self.ended: LineEnd | None = None
+        self.gone = False
         #: Whether the peer is still to be sent anything: until it has gone, or been sent 0x00.
         self.takes_frames = True
+        #: How `close` ends the connection. After 0x00 the dialplan goes on; a reset makes Asterisk hang the caller up.
+        self.resets = False
         self.on_end: Callable[[], None] | None = None
         #: Set by an agent that wants each chunk at once, without a task switch, instead of `receive`.
         self.on_audio: Callable[[Audio], None] | None = None
@@ -97,18 +109,21 @@ class Line:
         self.frames_received = 0
         self.frames_dropped = 0
         self.counts: Counter[str] = Counter()
-        self.inbox_peak = 0.0
         self._decoder = Decoder()
+        self._inbox = Inbox(number, self.counts)
+        self._ulaw = UlawWatch()
         self._silence = silence_frame(rate)
         self._unsent = b""
         self._hanging_up = False
         self._said_goodbye = False
-        self._inbox: deque[Audio | Dtmf] = deque()
-        self._inbox_seconds = 0.0
-        self._digits = 0
-        self._ripe_seconds = BATCH_SECONDS - number % 3 * FRAME_SECONDS
         self._changed = trio.lowlevel.ParkingLot()
         self._played = trio.lowlevel.ParkingLot()
+        self._awaited = _NOBODY
+
+    @property
+    def inbox_peak(self) -> float:
+        """The most caller audio that ever waited for the call's tasks, in seconds."""
+        return self._inbox.peak
 
     # Called by the clock ---------------------------------------------------------------------------------------------
 
@@ -121,6 +136,7 @@ class Line:
             if self._unsent:
                 self._unsent = self._unsent[self.endpoint.send(self._unsent) :]
                 if self._unsent:
+                    self.frames_dropped += 1
                     return False
             if self._hanging_up:
                 return self._write_hangup()
@@ -136,7 +152,7 @@ class Line:
         if queued:
             queued.popleft()
             self.playout.written += 1
-            if len(queued) in (0, PLAYOUT_LOW):
+            if len(queued) <= self._awaited:
                 self._played.unpark_all()
         return True
 
@@ -156,76 +172,68 @@ class Line:
         except BlockingIOError:
             return
         if not size:
-            self.end("caller hung up", "eof in a frame" if self._decoder.is_mid_frame else "")
+            self.end("caller hung up", "eof in a frame" if self._decoder.is_mid_frame else "", gone=True)
             return
         self.last_read = now
+        if self.ended is not None:
+            return  # read and forgotten: a peer that cannot write would take us for dead
         decoder = self._decoder
         decoder.receive_data(bytes(memoryview(buffer)[:size]))
         try:
             while (message := decoder.next_message()) is not None and self.ended is None:
                 if type(message) is Audio and self.identity is not None:
-                    self._take_audio(message)
+                    self._take_audio(message, now)
                 else:
                     self._take(message)
         except ProtocolError as error:
             self.end("protocol error", str(error))
 
-    def end(self, cause: str, detail: str = "", error: Exception | None = None) -> None:
-        """The line is of no further use; only the first cause counts. Wakes the owner through `on_end`."""
+    def end(self, cause: str, detail: str = "", error: Exception | None = None, *, gone: bool = False) -> None:
+        """The call cannot go on; only the first cause counts. Tells the owner through `on_end`."""
+        if gone:
+            self.gone = True
+            self.takes_frames = False
         if self.ended is None:
             self.ended = LineEnd(cause, detail, error)
-            self.takes_frames = False
-            self._changed.unpark_all()
-            self._played.unpark_all()
             if self.on_end is not None:
                 self.on_end()
+        self._changed.unpark_all()
+        self._played.unpark_all()
+
+    def _take_audio(self, audio: Audio, now: float) -> None:
+        self.frames_received += 1
+        if len(audio.data) == 160 and self._ulaw.suspects(audio, now):
+            self.end("mislabelled audio", _ULAW_HELP)
+            return
+        seconds = len(audio.data) / (2 * audio.rate)
+        takes = self._inbox.takes(seconds, now)
+        if self.on_audio is None:
+            self._inbox.add_audio(audio, seconds)
+            if self._inbox.ripe:
+                self._changed.unpark_all()
+        elif takes:
+            self.on_audio(audio)
+        else:
+            self.counts["audio dropped in a flood"] += 1
 
     def _take(self, message: Message) -> None:
         match message:
-            case _ if self._hanging_up:
-                pass
             case Identity() if self.identity is not None:
                 self.end("protocol error", "a second UUID")
             case Identity(uuid):
                 self.identity = uuid
                 self._changed.unpark_all()
-            case _ if self.identity is None and not isinstance(message, Ignored):
-                self.end("protocol error", "the first frame is not a UUID")
-            case Dtmf() if self._digits < INBOX_DIGITS:
-                self._digits += 1
-                self._inbox.append(message)
-                self._changed.unpark_all()
-            case Dtmf():
-                self.counts["digits refused"] += 1
             case Hangup():
-                self.end("caller hung up")
+                self.end("caller hung up", gone=True)
             case PeerError(code):
                 self.end("peer error", f"code {code}")
+            case _ if self.identity is None:
+                self.end("protocol error", "the first frame is not a UUID")
+            case Dtmf():
+                self._inbox.add_digit(message)
+                self._changed.unpark_all()
             case Ignored(reason):
                 self.counts[reason] += 1
-
-    def _take_audio(self, audio: Audio) -> None:
-        self.frames_received += 1
-        if self._hanging_up:
-            return
-        if self.on_audio is not None:
-            self.on_audio(audio)
-            return
-        self._inbox.append(audio)
-        self._inbox_seconds += len(audio.data) / (2 * audio.rate)
-        if self._inbox_seconds > INBOX_SECONDS + 1e-9:
-            self._drop_oldest()
-        self.inbox_peak = max(self.inbox_peak, self._inbox_seconds)
-        if self._inbox_seconds >= self._ripe_seconds - 1e-9:
-            self._changed.unpark_all()
-
-    def _drop_oldest(self) -> None:
-        for at, message in enumerate(self._inbox):
-            if isinstance(message, Audio):
-                del self._inbox[at]
-                self._inbox_seconds -= len(message.data) / (2 * message.rate)
-                self.counts["audio dropped unheard"] += 1
-                return
 
     # Called by the call's tasks --------------------------------------------------------------------------------------
 
@@ -235,24 +243,23 @@ class Line:
             await self._changed.park()
         return self.identity
 
-    async def receive(self) -> list[Audio | Dtmf]:
+    async def receive(self) -> list[Sent]:
         """What came since the last time, in order: a batch of audio, or less when a key was pressed.
 
         Empty when the line has ended. One task at a time.
         """
-        while self.ended is None and not self._digits and self._inbox_seconds < self._ripe_seconds - 1e-9:
+        while self.ended is None and not self._inbox.ripe:
             await self._changed.park()
-        batch = list(self._inbox)
-        self._inbox.clear()
-        self._inbox_seconds = 0.0
-        self._digits = 0
-        self._ripe_seconds = BATCH_SECONDS
-        return batch
+        return self._inbox.take()
 
     async def wait_played(self, queued: int) -> None:
-        """Wait until at most `queued` (0 or PLAYOUT_LOW) frames of playout are left, or the line has ended."""
-        while self.playout.queued > queued and self.ended is None:
-            await self._played.park()
+        """Wait until at most `queued` frames of playout are left, or the line has ended. One task at a time."""
+        self._awaited = queued
+        try:
+            while len(self.playout.frames) > queued and self.ended is None:
+                await self._played.park()
+        finally:
+            self._awaited = _NOBODY
 
     def clear_playout(self) -> None:
         """Say nothing of what still waits."""
@@ -262,16 +269,16 @@ class Line:
     async def hang_up(self) -> None:
         """Send 0x00 after the frame in progress and read until the peer has closed. The caller sets the deadline."""
         self._hanging_up = True
-        await self.wait_ended()
+        await self.wait_gone()
 
-    async def wait_ended(self) -> None:
-        """Wait until the peer has closed, or the line has failed."""
-        while self.ended is None:
+    async def wait_gone(self) -> None:
+        """Wait until the peer has closed, or the connection has failed."""
+        while not self.gone:
             await self._changed.park()
 
     def close(self) -> None:
         """Give the connection back."""
-        self.end("closed")
+        self.end("closed", gone=True)
         if self.resets:
             self.endpoint.abort()
         else:

@@ -28,11 +28,6 @@ class SocketEndpoint(socket.socket):
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
 
-    @property
-    def readable(self) -> bool:
-        """A socket is polled by its descriptor."""
-        return False
-
     def abort(self) -> None:
         """Close with a reset instead of an orderly end."""
         self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

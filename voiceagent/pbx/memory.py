@@ -21,7 +21,7 @@ class _Stream:
 
 
 class MemoryEndpoint:
-    """One end of a pair. Implements `line.Endpoint`; `readable` says what epoll says of a socket."""
+    """One end of a pair. Implements `endpoint.Endpoint`."""
 
     def __init__(self, incoming: _Stream, outgoing: _Stream) -> None:
         self._incoming = incoming
@@ -30,7 +30,7 @@ class MemoryEndpoint:
 
     @property
     def readable(self) -> bool:
-        """Whether `recv_into` would bring bytes, the end, or the reset."""
+        """Whether `recv_into` would bring bytes, the end, or the reset (what epoll says of a socket)."""
         return bool(self._incoming.buffer) or self._incoming.ended or self._incoming.reset
 
     def send(self, data: bytes, /) -> int:

@@ -16,6 +16,8 @@ class Playout:
     oldest with `trim` (the echo). Worst case beyond that: the one chunk pushed last.
     """
 
+    __slots__ = ("_header", "_rate", "_rest", "_size", "capacity", "frames", "peak", "written")
+
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         #: Whole frames, header included, oldest first. The line takes from the left and counts `written`.

@@ -10,6 +10,7 @@ from attrs import define, frozen
 from voiceagent.audio.pcm import Pcm
 from voiceagent.audio.resample import StreamResampler
 from voiceagent.journal import CallerKeyed, CallerSaid, Journal, ProviderFailed, SpeechEnded, SpeechStarted
+from voiceagent.pbx.inbox import Sent
 from voiceagent.pbx.line import Line
 from voiceagent.pipeline.recording import Recording
 from voiceagent.ports import Expectation, ProviderError, SpeechToText, Vad
@@ -113,14 +114,20 @@ class Hearing:
         """The ingest. Ends when the line does."""
         async with trio.open_nursery() as turns:
             while self._line.ended is None:
-                with trio.move_on_at(self._detector.deadline or trio.current_time() + 3600):
-                    for message in await self._line.receive():
-                        match message:
-                            case Dtmf(digit):
-                                self._key(digit)
-                            case Audio(rate, data):
-                                self._listen(rate, data, turns)
-                self._decide(self._detector.expire(trio.current_time()), turns)
+                if (deadline := self._detector.deadline) is None:
+                    self._take(await self._line.receive(), turns)
+                else:
+                    with trio.move_on_at(deadline):
+                        self._take(await self._line.receive(), turns)
+                    self._decide(self._detector.expire(trio.current_time()), turns)
+
+    def _take(self, batch: list[Sent], turns: trio.Nursery) -> None:
+        for message in batch:
+            match message:
+                case Dtmf(digit):
+                    self._key(digit)
+                case Audio(rate, data):
+                    self._listen(rate, data, turns)
 
     @contextmanager
     def recording(self, limit: float) -> Iterator[Recording]:

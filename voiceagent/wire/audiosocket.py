@@ -130,6 +130,8 @@ class Decoder:
     (65,538 bytes) beyond what was fed last.
     """
 
+    __slots__ = ("_buffer", "_start")
+
     def __init__(self) -> None:
         self._buffer = b""
         self._start = 0

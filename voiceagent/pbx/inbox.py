@@ -1,0 +1,142 @@
+"""What the caller sent, until the call's tasks take it; and the two things about it that must be noticed at once.
+
+Pure: the line feeds it with the time at which bytes were read.
+"""
+
+from collections import Counter, deque
+from typing import Final, TypeAlias
+
+from voiceagent.wire.audiosocket import FRAME_SECONDS, Audio, Dtmf
+
+Sent: TypeAlias = Audio | Dtmf
+
+#: Caller audio that may wait for the call's tasks, in seconds; then the oldest goes, counted.
+INBOX_SECONDS: Final = 2.0
+#: The same while the peer sends faster than any telephone does.
+FLOOD_KEEPS_SECONDS: Final = 1.0
+#: Keys that may wait; beyond that they are refused, counted (nobody presses 32 keys in one batch).
+INBOX_DIGITS: Final = 32
+#: Audio is handed over in batches of this many seconds: one task switch for three frames.
+BATCH_SECONDS: Final = 3 * FRAME_SECONDS
+
+#: A flood is audio faster than this, times real time, for FLOOD_SECONDS.
+FLOOD_RATE: Final = 3.0
+FLOOD_SECONDS: Final = 2.0
+_CREDIT: Final = FLOOD_RATE * FLOOD_SECONDS
+
+_ULAW_BYTES: Final = 160
+_ULAW_FRAMES: Final = 50
+_EPSILON: Final = 1e-9
+
+
+class Inbox:
+    """A bounded queue. `number` staggers the batches of calls that began together; drops go to `counts`."""
+
+    __slots__ = ("_batch", "_counts", "_credit", "_credited", "_digits", "_flooded", "_queue", "_seconds", "peak")
+
+    def __init__(self, number: int, counts: Counter[str]) -> None:
+        self.peak = 0.0
+        self._counts = counts
+        self._queue: deque[Sent] = deque()
+        self._seconds = 0.0
+        self._digits = 0
+        self._batch = BATCH_SECONDS - number % 3 * FRAME_SECONDS
+        self._credit = _CREDIT
+        self._credited = 0.0
+        self._flooded = False
+
+    @property
+    def ripe(self) -> bool:
+        """Whether there is a batch, or a key, to be taken."""
+        return self._digits > 0 or (self._seconds >= self._batch - _EPSILON and not self._flooded)
+
+    def takes(self, seconds: float, now: float) -> bool:
+        """Account for audio of `seconds`. False while the peer floods: what is added then is the newest second."""
+        if now > self._credited:
+            self._credit = min(_CREDIT, self._credit + FLOOD_RATE * (now - self._credited))
+            self._credited = now
+        self._credit -= seconds
+        if self._credit < 0:
+            self._credit = 0.0
+            self._flooded = True
+        elif self._flooded and self._credit > _CREDIT / 2:
+            self._flooded = False
+        return not self._flooded
+
+    def add_audio(self, audio: Audio, seconds: float) -> None:
+        """Queue caller audio; the oldest makes room."""
+        self._queue.append(audio)
+        self._seconds += seconds
+        limit = FLOOD_KEEPS_SECONDS if self._flooded else INBOX_SECONDS
+        while self._seconds > limit + _EPSILON and self._drop_oldest():
+            self._counts["audio dropped in a flood" if self._flooded else "audio dropped unheard"] += 1
+        if self._seconds > self.peak:
+            self.peak = self._seconds
+
+    def add_digit(self, digit: Dtmf) -> None:
+        """Queue a key, at its place in the audio."""
+        if self._digits < INBOX_DIGITS:
+            self._digits += 1
+            self._queue.append(digit)
+        else:
+            self._counts["digits refused"] += 1
+
+    def take(self) -> list[Sent]:
+        """Everything, in order; what came of one rate in a row is one piece."""
+        batch: list[Sent] = []
+        pieces: list[bytes] = []
+        rate = 0
+        for message in self._queue:
+            if pieces and (isinstance(message, Dtmf) or message.rate != rate):
+                batch.append(Audio(rate, b"".join(pieces)))
+                pieces.clear()
+            if isinstance(message, Dtmf):
+                batch.append(message)
+            else:
+                rate = message.rate
+                pieces.append(message.data)
+        if pieces:
+            batch.append(Audio(rate, b"".join(pieces)))
+        self._queue.clear()
+        self._seconds = 0.0
+        self._digits = 0
+        self._batch = BATCH_SECONDS
+        return batch
+
+    def _drop_oldest(self) -> bool:
+        """Drop the oldest audio, but never the only one."""
+        if len(self._queue) - self._digits <= 1:
+            return False
+        for at, message in enumerate(self._queue):
+            if isinstance(message, Audio):
+                del self._queue[at]
+                self._seconds -= len(message.data) / (2 * message.rate)
+                return True
+        return False
+
+
+class UlawWatch:
+    """Notices µ-law that Asterisk labels as 8 kHz PCM: frames of 160 bytes every 20 ms, half of what PCM would be.
+
+    `Dial(AudioSocket/…)` without `c(slin)` sends the caller's codec as it is. Real PCM in packets of 10 ms has twice as
+    many of these frames in the same time.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._since = 0.0
+        self._last = 0.0
+
+    def suspects(self, audio: Audio, now: float) -> bool:
+        """Whether a second of nothing but such frames has come."""
+        if len(audio.data) != _ULAW_BYTES or audio.rate != 8000:
+            self._count = 0
+            return False
+        if self._count == 0 or now - self._last > 0.1:
+            self._count, self._since = 0, now
+        self._last = now
+        self._count += 1
+        if self._count < _ULAW_FRAMES:
+            return False
+        self._count = 0
+        return now - self._since > 0.75 * _ULAW_FRAMES * FRAME_SECONDS
