@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 
 import trio
 from attrs import define, field
@@ -58,6 +59,21 @@ class Peer:
         sound = tone(8000, 400, seconds).data
         for at in range(0, len(sound), 320):
             await self.send(Audio(8000, sound[at : at + 320]))
+
+    async def talk_until_interrupted(self) -> None:
+        """Send a tone as speech comes, a frame every 20 ms, until the caller speaks."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._talk, nursery.cancel_scope)
+            await self.read_until_speech()
+            nursery.cancel_scope.cancel()
+
+    async def _talk(self, scope: trio.CancelScope) -> None:
+        start = trio.current_time()
+        for number in count():
+            if scope.cancel_called:
+                return
+            await self.send(Audio(8000, BEEP.data[320:640]))
+            await trio.sleep_until(start + number * 0.02)
 
 
 Handler = Callable[[Peer], Awaitable[None]]

@@ -43,13 +43,13 @@ async def test_the_caller_speaks_when_the_agent_has_finished_and_then_hangs_up()
 
 async def test_an_interruption_does_not_wait_until_the_agent_has_finished() -> None:
     async def agent(peer: Peer) -> None:
-        await peer.beep(30.0)
-        await peer.read_until_speech()
+        await peer.talk_until_interrupted()
         await peer.send(Hangup())
         await peer.read_to_end()
 
     async with open_peer(agent) as port:
-        caller = await place_call("127.0.0.1", port, Plan([("stop", BEEP)], interrupt_after=0.1), max_s=15.0)
+        plan = Plan([("stop", tone(8000, 400, 5.0))], interrupt_after=0.1)
+        caller = await place_call("127.0.0.1", port, plan, max_s=10.0)
     (turn,) = figures(caller)["turns"]
     assert (turn["said"], turn["finished_s"]) == ("stop", None)
 

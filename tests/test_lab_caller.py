@@ -29,7 +29,7 @@ async def test_the_uuid_comes_first_and_then_silence_in_whole_frames() -> None:
     recorder = Recorder()
     async with open_peer(recorder) as port:
         async with open_caller("127.0.0.1", port, uuid=CALL) as caller:
-            await caller.pause(0.1)
+            assert await caller.wait_until(lambda: caller.frames_sent >= 5, 10.0)
         first, *frames = await recorder.wait()
     assert first == Identity(CALL)
     assert len(frames) == caller.frames_sent >= 5
@@ -137,16 +137,8 @@ async def test_an_answer_after_the_caller_has_finished_is_waited_for() -> None:
 
 async def test_an_agent_that_falls_silent_when_interrupted_is_measured() -> None:
     async def agent(peer: Peer) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(talk, peer, nursery.cancel_scope)
-            await peer.read_until_speech()
-            nursery.cancel_scope.cancel()
+        await peer.talk_until_interrupted()
         await peer.read_to_end()
-
-    async def talk(peer: Peer, scope: trio.CancelScope) -> None:
-        while not scope.cancel_called:
-            await peer.send(Audio(8000, BEEP.data[320:640]))
-            await trio.sleep(0.02)
 
     async with open_peer(agent) as port, open_caller("127.0.0.1", port) as caller:
         assert await caller.wait_for_agent_to_begin()
