@@ -54,7 +54,7 @@ class Rig:
         clock = MediaClock()
         self.router = Router(
             clock=clock,
-            admission=Admission(self.max_calls, (ip_network("127.0.0.0/8"),)),
+            admission=Admission(self.max_calls, 3, (ip_network("127.0.0.0/8"),)),
             agent=self.agent or self.receptionist(),
             limits=CallLimits(self.max_call_s, self.idle_s),
             run_tool=Tools(self.directory, self.events.append).run,
@@ -363,6 +363,24 @@ async def test_beyond_the_limit_a_connection_is_closed_at_once(rig: Rig, autojum
         await first.talk("." * 50)
         assert len(rig.router.calls) == 1
     assert rig.router.refused == {"too many calls": 1}
+
+
+async def test_connections_that_do_not_say_which_call_they_are_keep_nobody_out_for_long(
+    rig: Rig, autojump_clock: MockClock
+) -> None:
+    async with rig.running():
+        silent = [rig.call() for _ in range(3)]
+        await silent[0].talk("  ")
+        newest = rig.call()
+        await silent[0].talk("  ")
+        newest.poll()
+        assert newest.over == "eof"
+        await silent[0].talk(" " * 110)
+        for peer in silent:
+            peer.end.close()
+        caller = await rig.dial()
+        await rig.greeted(caller)
+    assert rig.router.refused == {"too many connections without UUID": 1, "no UUID": 3}
 
 
 async def test_a_stranger_is_closed_at_once(rig: Rig, autojump_clock: MockClock) -> None:

@@ -1,7 +1,11 @@
 """The line under the media clock, in virtual time over the in-memory twin."""
 
+import fcntl
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import pytest
 import trio
@@ -11,10 +15,12 @@ from tests.peer import Peer
 from voiceagent.pbx.clock import MediaClock
 from voiceagent.pbx.inbox import INBOX_SECONDS
 from voiceagent.pbx.line import Line
+from voiceagent.pbx.listener import SocketEndpoint
 from voiceagent.wire.audiosocket import (
     Audio,
     Dtmf,
     Hangup,
+    Identity,
     PeerError,
     encode_audio,
     encode_frame,
@@ -200,3 +206,96 @@ async def test_a_stall_is_caught_up_by_two_frames_and_the_rest_is_counted(mock_c
         clock.detach(line)
         line.close()
         nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_breaks_the_protocol_is_hung_up_on(autojump_clock: MockClock) -> None:
+    async with connected() as (peer, line, _):
+        peer.send(encode_frame(0x01, bytes(16)))
+        await peer.talk("..")
+        assert line.ended is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.answer_hangup)
+            await line.hang_up()
+        assert peer.hung_up
+
+
+async def test_mislabelled_ulaw_ends_the_call_with_the_remedy(autojump_clock: MockClock) -> None:
+    async with connected() as (peer, line, _):
+        for _ in range(60):
+            peer.send(encode_audio(8000, b"\xff" * 160))
+            await peer.talk(" ")
+        assert line.ended is not None
+        assert line.ended.cause == "mislabelled audio"
+        assert "c(slin)" in line.ended.detail
+
+
+async def test_pcm_in_packets_of_10_ms_is_no_ulaw(autojump_clock: MockClock) -> None:
+    async with connected() as (peer, line, _):
+        for _ in range(200):
+            peer.send(encode_audio(8000, b"\xff" * 160) * 2)
+            await peer.talk(" ")
+        assert line.ended is None
+
+
+async def test_a_flood_keeps_the_newest_second_and_counts_the_rest(autojump_clock: MockClock) -> None:
+    async with connected() as (peer, line, _):
+        sent = 0
+        for _ in range(150):  # 3 s at five times real time
+            peer.send(b"".join(encode_audio(8000, (sent + n).to_bytes(2, "little") * 160) for n in range(5)))
+            sent += 5
+            await peer.talk(" ")
+            if line.counts["audio dropped in a flood"]:
+                break
+        assert sent == 305  # the first beyond six seconds' worth
+        while sent < 750:
+            peer.send(encode_audio(8000, sent.to_bytes(2, "little") * 160) * 5)
+            sent += 5
+            await peer.talk(" ")
+        await peer.talk("." * 150)
+        (audio,) = await line.receive()
+        assert isinstance(audio, Audio)
+        assert len(audio.data) <= 2 * 16000
+        assert line.ended is None
+
+
+async def test_a_burst_after_a_stall_of_the_peer_is_no_flood(autojump_clock: MockClock) -> None:
+    async with connected() as (peer, line, _):
+        await peer.talk(" " * 100)
+        peer.send(encode_audio(8000, bytes(320)) * 100)
+        await peer.talk("." * 50)
+        assert line.counts["audio dropped in a flood"] == 0
+
+
+async def test_a_reused_descriptor_never_means_the_line_it_meant_before() -> None:
+    clock = MediaClock()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(clock.run)
+        with socket.create_server(("127.0.0.1", 0)) as server, trio.fail_after(10):
+            gone, gone_far_end = await accepted(server)
+            number = gone.endpoint.fileno()
+            clock.attach(gone)
+            gone_far_end.close()
+            await gone.wait_gone()
+            clock.detach(gone)
+            gone.close()
+            fresh, fresh_far_end = await accepted(server)
+            assert fresh.endpoint.fileno() == number
+            clock.attach(fresh)
+            fresh_far_end.send(encode_message(Identity(uuid4())))
+            assert await fresh.wait_identity() is not None
+            assert not fresh.gone
+            clock.detach(fresh)
+            fresh.close()
+            fresh_far_end.close()
+        nursery.cancel_scope.cancel()
+
+
+async def accepted(server: socket.socket) -> tuple[Line, socket.socket]:
+    """A line over a real connection; the descriptor of its own end is the lowest free one."""
+    far_end = socket.create_connection(server.getsockname())
+    held = os.dup(far_end.fileno())
+    far_end_moved = socket.socket(fileno=fcntl.fcntl(held, fcntl.F_DUPFD, 500))
+    os.close(held)
+    far_end.close()
+    connection, _ = server.accept()
+    return Line(SocketEndpoint(connection), peer="loopback"), far_end_moved

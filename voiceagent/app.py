@@ -92,7 +92,9 @@ async def open_service(config: Config, *, journals: Sequence[Journal] = ()) -> A
         clock = MediaClock()
         router = Router(
             clock=clock,
-            admission=Admission(config.service.max_calls, tuple(map(ip_network, audiosocket.allow))),
+            admission=Admission(
+                config.service.max_calls, audiosocket.max_pending, tuple(map(ip_network, audiosocket.allow))
+            ),
             agent=agent,
             limits=CallLimits(config.agents[audiosocket.agent].max_call_s, audiosocket.idle_s),
             run_tool=Tools(state_path(config.service, os.environ), journal).run,

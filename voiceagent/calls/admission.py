@@ -11,8 +11,10 @@ class Admission:
     """Counts what it refuses, by reason."""
 
     max_calls: int
+    max_pending: int
     allow: tuple[IPv4Network | IPv6Network, ...]
     connections: int = 0
+    pending: int = 0
     live: set[UUID] = field(factory=set)
 
     def connect(self, host: str) -> str | None:
@@ -23,10 +25,18 @@ class Admission:
             return "peer not allowed"
         if self.connections >= self.max_calls:
             return "too many calls"
+        if self.pending >= self.max_pending:
+            return "too many connections without UUID"
         self.connections += 1
+        self.pending += 1
         return None
 
+    def identified(self) -> None:
+        """A connection has said which call it is, or never will."""
+        self.pending -= 1
+
     def disconnect(self) -> None:
+        """A connection is gone."""
         self.connections -= 1
 
     def begin(self, call: UUID) -> str | None:

@@ -75,8 +75,11 @@ class Router:
 
     async def _serve_line(self, line: Line) -> None:
         uuid: UUID | None = None
-        with trio.move_on_after(_IDENTITY_S):
-            uuid = await line.wait_identity()
+        try:
+            with trio.move_on_after(_IDENTITY_S):
+                uuid = await line.wait_identity()
+        finally:
+            self.admission.identified()
         if uuid is None:
             ended = line.ended or LineEnd("no UUID")
             if ended.cause != "caller hung up":

@@ -93,6 +93,7 @@ class AudioSocketConfig:
     accept: str = field(default="any", validator=validators.in_(("any", "announced")))
     agent: str = "reception"
     idle_s: float = field(default=60.0, validator=_between(1, 86_400))
+    max_pending: int = field(default=64, validator=_between(1, 10_000))
     allow: tuple[str, ...] = field(default=("127.0.0.0/8", "::1/128"), validator=_networks)
 
 

@@ -19,10 +19,8 @@ INBOX_DIGITS: Final = 32
 #: Audio is handed over in batches of this many seconds: one task switch for three frames.
 BATCH_SECONDS: Final = 3 * FRAME_SECONDS
 
-#: A flood is audio faster than this, times real time, for FLOOD_SECONDS.
-FLOOD_RATE: Final = 3.0
-FLOOD_SECONDS: Final = 2.0
-_CREDIT: Final = FLOOD_RATE * FLOOD_SECONDS
+#: A flood is more audio than this in two seconds: three times real time. It is over at half of that.
+FLOOD_SECONDS: Final = 6.0
 
 _ULAW_BYTES: Final = 160
 _ULAW_FRAMES: Final = 50
@@ -32,7 +30,18 @@ _EPSILON: Final = 1e-9
 class Inbox:
     """A bounded queue. `number` staggers the batches of calls that began together; drops go to `counts`."""
 
-    __slots__ = ("_batch", "_counts", "_credit", "_credited", "_digits", "_flooded", "_queue", "_seconds", "peak")
+    __slots__ = (
+        "_batch",
+        "_before",
+        "_counts",
+        "_digits",
+        "_flooded",
+        "_lately",
+        "_queue",
+        "_second",
+        "_seconds",
+        "peak",
+    )
 
     def __init__(self, number: int, counts: Counter[str]) -> None:
         self.peak = 0.0
@@ -41,8 +50,8 @@ class Inbox:
         self._seconds = 0.0
         self._digits = 0
         self._batch = BATCH_SECONDS - number % 3 * FRAME_SECONDS
-        self._credit = _CREDIT
-        self._credited = 0.0
+        self._second = 0  # of the clock, in which `_lately` came; `_before` came in the second before
+        self._lately = self._before = 0.0
         self._flooded = False
 
     @property
@@ -52,15 +61,13 @@ class Inbox:
 
     def takes(self, seconds: float, now: float) -> bool:
         """Account for audio of `seconds`. False while the peer floods: what is added then is the newest second."""
-        if now > self._credited:
-            self._credit = min(_CREDIT, self._credit + FLOOD_RATE * (now - self._credited))
-            self._credited = now
-        self._credit -= seconds
-        if self._credit < 0:
-            self._credit = 0.0
-            self._flooded = True
-        elif self._flooded and self._credit > _CREDIT / 2:
-            self._flooded = False
+        second = int(now)
+        if second != self._second:
+            self._before = self._lately if second == self._second + 1 else 0.0
+            self._lately, self._second = 0.0, second
+        self._lately += seconds
+        came = self._before + self._lately
+        self._flooded = came > (FLOOD_SECONDS / 2 if self._flooded else FLOOD_SECONDS)
         return not self._flooded
 
     def add_audio(self, audio: Audio, seconds: float) -> None:

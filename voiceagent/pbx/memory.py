@@ -6,18 +6,27 @@ missing, so that lines, clock and calls run unchanged on a virtual clock.
 
 from typing import Final
 
+import trio
+
 #: As much as a socket with our small send buffer takes from a peer that reads.
 _CAPACITY: Final = 65536
 
 
 class _Stream:
-    """One direction. Holds at most `capacity` bytes."""
+    """One direction. Holds at most `capacity` bytes.
+
+    It has `ended` by its sender's will, is `reset` by either end, and `abandoned` when its reader has closed: what is sent
+    then is lost, and from the second time on the sender is told.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.buffer = bytearray()
         self.ended = False
         self.reset = False
+        self.abandoned = False
+        self.told = False
+        self.changed = trio.lowlevel.ParkingLot()
 
 
 class MemoryEndpoint:
@@ -40,11 +49,21 @@ class MemoryEndpoint:
             raise ConnectionResetError("the other end reset the connection")
         if self._outgoing.ended:
             raise BrokenPipeError("this end has been shut down")
+        if self._outgoing.abandoned:
+            return self._send_in_vain(data)
         room = self._outgoing.capacity - len(self._outgoing.buffer)
         if room <= 0:
             raise BlockingIOError("the other end does not read")
         self._outgoing.buffer += data[:room]
+        self._outgoing.changed.unpark_all()
         return min(room, len(data))
+
+    def _send_in_vain(self, data: bytes) -> int:
+        """The other end has closed. A socket learns that from the answer to what it sends first."""
+        if self._outgoing.told:
+            raise BrokenPipeError("the other end has closed")
+        self._outgoing.told = True
+        return len(data)
 
     def recv_into(self, buffer: bytearray, /) -> int:
         """As many bytes as are there and fit; 0 at the end. Raises BlockingIOError, ConnectionResetError."""
@@ -56,7 +75,27 @@ class MemoryEndpoint:
             raise BlockingIOError("nothing there yet")
         buffer[: len(data)] = data
         del self._incoming.buffer[: len(data)]
+        self._incoming.changed.unpark_all()
         return len(data)
+
+    async def wait_readable(self) -> None:
+        """Wait until `recv_into` would not block. Raises OSError when this end is or gets closed."""
+        self._check()
+        while not self.readable:
+            await self._incoming.changed.park()
+            self._check()
+
+    async def wait_writable(self) -> None:
+        """Wait until `send` would not block. Raises OSError when this end is or gets closed."""
+        self._check()
+        while not self._writable:
+            await self._outgoing.changed.park()
+            self._check()
+
+    @property
+    def _writable(self) -> bool:
+        there = self._outgoing
+        return len(there.buffer) < there.capacity or there.ended or there.abandoned or self._incoming.reset
 
     def limit(self, capacity: int) -> None:
         """From now on at most `capacity` unread bytes fit in the direction this end reads."""
@@ -65,19 +104,31 @@ class MemoryEndpoint:
     def fileno(self) -> int:
         return -1
 
+    def shut_down(self) -> None:
+        """Send nothing more: the other end reads what was sent, then the end."""
+        self._check()
+        self._outgoing.ended = True
+        self._wake_all()
+
     def close(self) -> None:
         """The other end reads what was sent, then the end; unread bytes on this end make it a reset."""
         if self._incoming.buffer:
             self.abort()
         self.closed = True
         self._outgoing.ended = True
-        self._incoming.capacity = 0
+        self._incoming.abandoned = True
+        self._wake_all()
 
     def abort(self) -> None:
         """The other end finds a reset."""
         self.closed = True
         self._outgoing.buffer.clear()
         self._outgoing.reset = True
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        self._incoming.changed.unpark_all()
+        self._outgoing.changed.unpark_all()
 
     def _check(self) -> None:
         if self.closed:
