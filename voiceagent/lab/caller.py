@@ -4,15 +4,14 @@ The UUID frame comes first, then a 20 ms frame every 20 ms on an absolute clock,
 silence while the caller does not speak, nothing for the 100 ms a key is held. Everything is read at once and always.
 What Asterisk hangs up on (any frame but audio and 0x00) ends the call here too.
 
-`open_caller` owns the connection and two tasks, a sender and a reader. The rest of a `Caller` is what they share with
-whoever scripts the call; every change wakes the waiters.
+`call_over` owns the connection, any Trio stream, and two tasks, a sender and a reader. The rest of a `Caller` is what
+they share with whoever scripts the call; every change wakes the waiters.
 """
 
-import socket
-import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from typing import Final
 from uuid import UUID, uuid4
@@ -21,7 +20,8 @@ import trio
 
 from voiceagent.audio.pcm import Pcm
 from voiceagent.audio.resample import resample
-from voiceagent.lab.connect import connect
+from voiceagent.groups import unwrapped
+from voiceagent.lab.connect import connect, reset
 from voiceagent.lab.hearing import AgentEar
 from voiceagent.lab.steps import Step, keys, speech
 from voiceagent.lab.tape import Tape
@@ -57,12 +57,14 @@ _GRACE_S: Final = 5.0
 
 
 class Caller:
-    """One caller on the line. Use only inside its `open_caller`; times are seconds since the connection was made.
+    """One caller on the line. Use only inside its `call_over`; times are seconds since the connection was made.
 
     `over` is None while the call lasts. Every waiting method returns when the call ends, whoever ended it.
     """
 
-    def __init__(self, stream: trio.SocketStream, uuid: UUID, rate: int, max_s: float) -> None:
+    def __init__(
+        self, stream: trio.abc.HalfCloseableStream, reset: Callable[[], None], uuid: UUID, rate: int, max_s: float
+    ) -> None:
         self.uuid = uuid
         self.rate = rate
         self.timeline: list[Moment] = [Connected(0.0)]  # about 4 per turn, ends with the call
@@ -73,6 +75,7 @@ class Caller:
         self.worst_gap = 0.0  # longest time between two received frames
         self._said, self._heard = Tape(rate, max_s), Tape(rate, max_s)
         self._stream = stream
+        self._reset = reset
         self._max_s = max_s
         self._ear = AgentEar()
         self._script: deque[Step] = deque()  # what is being said; 50 steps per second of it
@@ -140,8 +143,7 @@ class Caller:
         if self.over is None:
             self._end("caller", how, why)
             if how == "reset":
-                self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self._stream.socket.close()
+                self._reset()
 
     @property
     def now(self) -> float:
@@ -211,8 +213,8 @@ class Caller:
         """Read until the agent's side of the connection ends, however it ends."""
         decoder = Decoder()
         try:
-            while data := await self._stream.receive_some(65536):
-                decoder.receive_data(data)
+            while data := await self._stream.receive_some():
+                decoder.receive_data(bytes(data))
                 while self.over is None and (message := decoder.next_message()) is not None:
                     self._take(message)
                 self.split_frames += decoder.is_mid_frame and self.over is None
@@ -275,17 +277,28 @@ async def open_caller(
     The call ends by itself after `max_s` seconds. Raises LineError when nobody answers there. Leaving takes at most
     2 s longer than the agent needs to close its side; cancelling does not wait.
     """
-    async with await connect(host, port) as stream:
-        caller = Caller(stream, uuid or uuid4(), rate, max_s)
-        try:
+    stream = await connect(host, port)
+    async with call_over(stream, partial(reset, stream), uuid=uuid, rate=rate, max_s=max_s) as caller:
+        yield caller
+
+
+@asynccontextmanager
+async def call_over(
+    stream: trio.abc.HalfCloseableStream,
+    reset: Callable[[], None],
+    *,
+    uuid: UUID | None = None,
+    rate: int = 8000,
+    max_s: float = 120.0,
+) -> AsyncIterator[Caller]:
+    """As `open_caller`, over a connection that is there already. Owns `stream`, which `reset` tears down at once."""
+    async with stream:
+        caller = Caller(stream, reset, uuid or uuid4(), rate, max_s)
+        with unwrapped() as boundary:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(caller.run_sender)
                 nursery.start_soon(caller.run_reader)
-                yield caller
+                with boundary.body():
+                    yield caller
                 await caller.release()
                 nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            # The tasks raise nothing of their own: a single error is the script's, and leaves as it was raised.
-            if len(group.exceptions) > 1:
-                raise
-            raise group.exceptions[0] from None

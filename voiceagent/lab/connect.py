@@ -1,6 +1,8 @@
 """Getting through to an agent, with errors that say in one line why not."""
 
 import os
+import socket
+import struct
 from typing import Final
 
 import trio
@@ -22,6 +24,12 @@ async def connect(host: str, port: int) -> trio.SocketStream:
         raise LineError(f"{host}:{port}: no connection within {_CONNECT_S:g} s") from None
     except OSError as error:
         raise LineError(f"{host}:{port}: {_reason(error)}") from None
+
+
+def reset(stream: trio.SocketStream) -> None:
+    """Tear a connection down at once."""
+    stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.socket.close()
 
 
 def _reason(error: OSError) -> str:

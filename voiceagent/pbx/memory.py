@@ -15,8 +15,8 @@ _CAPACITY: Final = 65536
 class _Stream:
     """One direction. Holds at most `capacity` bytes.
 
-    It has `ended` by its sender's will, is `reset` by either end, and `abandoned` when its reader has closed: what is sent
-    then is lost, and from the second time on the sender is told.
+    It has `ended` by its sender's will, is `reset` by either end, and `abandoned` when its reader has closed: what is
+    sent then is lost, and from the second time on the sender is told.
     """
 
     def __init__(self, capacity: int) -> None:
