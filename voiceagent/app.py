@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from ipaddress import ip_network
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from voiceagent.audio.pcm import Pcm
 from voiceagent.calls.admission import Admission
@@ -19,12 +19,13 @@ from voiceagent.calls.tools import Tools
 from voiceagent.config import Config, flow_path, parse_address, state_path
 from voiceagent.dialogue.load import load_flow
 from voiceagent.dialogue.scripted import FlowDialogue
+from voiceagent.groups import unwrapped
 from voiceagent.journal import Journal, ServiceReady, ServiceStopping, fan_out
 from voiceagent.pbx.clock import MediaClock
 from voiceagent.pbx.endpoint import Endpoint
 from voiceagent.pbx.listener import accept_connections, open_listener
 from voiceagent.pipeline.conversation import Phrase
-from voiceagent.ports import ProviderError, TextToSpeech
+from voiceagent.ports import ProviderError, SpeechToText, TextToSpeech
 from voiceagent.providers import embedded
 from voiceagent.providers.webrtc import WebrtcVad
 from voiceagent.turns.endpointing import Endpointing
@@ -33,18 +34,24 @@ _APOLOGY: Final = "I am sorry, something went wrong. Could you say that again?"
 _FAREWELL: Final = "I am sorry, we have a technical problem. Please call again later. Goodbye."
 
 
+#: Something that listens or speaks, or both.
+Provider: TypeAlias = SpeechToText | TextToSpeech
+
+
 class StartError(Exception):
     """The service cannot start; one line that says what is missing or in the way."""
 
 
 @define(eq=False)
 class Service:
-    """A running service."""
+    """A running service. `agents` are those that are ready to take calls, by name."""
 
     _address: tuple[str, int] | None
     clock: MediaClock
+    agents: Mapping[str, Agent]
     _drain_s: float
     _router: Router
+    _routers: Mapping[str, Router]
     _journal: Journal
     _nursery: trio.Nursery
     _accepting: trio.CancelScope = field(factory=trio.CancelScope)
@@ -66,9 +73,13 @@ class Service:
         """Connections that were closed before they became calls, by reason."""
         return self._router.refused
 
-    def connect(self, endpoint: Endpoint, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Serve a connection that came in some other way than through the listener. Takes `endpoint` over."""
-        self._nursery.start_soon(self._router.serve, endpoint, host, port)
+    def connect(self, endpoint: Endpoint, *, agent: str = "", host: str = "127.0.0.1", port: int = 0) -> None:
+        """Serve a connection that came in some other way than through the listener. Takes `endpoint` over.
+
+        `agent` is one of `agents`, "" the one who answers the listener's calls. KeyError: it is not ready.
+        """
+        router = self._routers[agent] if agent else self._router
+        self._nursery.start_soon(router.serve, endpoint, host, port)
 
     async def drain(self) -> None:
         """Take no further calls and wait until the live ones are over, for at most `service.drain_s`."""
@@ -79,44 +90,70 @@ class Service:
 
 
 @asynccontextmanager
-async def open_service(config: Config, *, journals: Sequence[Journal] = ()) -> AsyncIterator[Service]:
+async def open_service(
+    config: Config,
+    *,
+    journals: Sequence[Journal] = (),
+    agents: Sequence[str] = (),
+    providers: Mapping[str, Provider] | None = None,
+) -> AsyncIterator[Service]:
     """A service that answers calls as long as the context is open; leaving it ends the live calls within 2 s.
 
+    `agents` are made ready besides the one who answers the listener. `providers` are ready objects by the names that
+    agents know them by; each does what it implements (listening, speaking, or both) in place of what is configured
+    under its name, and stays open and its owner's.
+
     Raises StartError when a provider or the listener cannot start, dialogue.load.FlowErrors for a bad flow. An error of
-    the media clock or of a provider's supervision cancels the body and comes out of the context.
+    the media clock or of a provider's supervision cancels the body and comes out of the context. A single error, be it
+    one of these or the body's own, comes out as itself and not in a group.
     """
     journal = fan_out(*journals)
-    audiosocket = config.audiosocket
-    async with AsyncExitStack() as providers:
-        agent = await _prepare_agent(audiosocket.agent, config, providers, journal)
-        clock = MediaClock()
-        router = Router(
-            clock=clock,
-            admission=Admission(
-                config.service.max_calls, audiosocket.max_pending, tuple(map(ip_network, audiosocket.allow))
-            ),
-            agent=agent,
-            limits=CallLimits(config.agents[audiosocket.agent].max_call_s, audiosocket.idle_s),
-            run_tool=Tools(state_path(config.service, os.environ), journal).run,
-            journal=journal,
-        )
-        listener = await _listen(audiosocket.listen) if audiosocket.listen else None
-        address: tuple[str, int] | None = listener.getsockname()[:2] if listener is not None else None
-        async with trio.open_nursery() as engine:
-            # Calls say goodbye on the wire while they are cancelled: the clock outlives them.
-            ticking = trio.CancelScope(shield=True)
-            engine.start_soon(_run_within, ticking, clock.run)
-            try:
-                async with trio.open_nursery() as calls:
-                    service = Service(address, clock, config.service.drain_s, router, journal, calls)
-                    if listener is not None:
-                        accept = partial(accept_connections, listener, router.serve, calls, router.trouble)
-                        calls.start_soon(_run_within, service._accepting, accept)
-                    journal(ServiceReady(trio.current_time(), _address_text(address)))
+    with unwrapped() as boundary:
+        async with AsyncExitStack() as stack:
+            opened = _Providers(config, providers or {}, stack, journal)
+            ready = {name: await _prepare_agent(name, opened) for name in (config.audiosocket.agent, *agents)}
+            async with _serve(config, ready, journal) as service:
+                with boundary.body():
                     yield service
-                    calls.cancel_scope.cancel()
-            finally:
-                ticking.cancel()
+
+
+@asynccontextmanager
+async def _serve(config: Config, agents: Mapping[str, Agent], journal: Journal) -> AsyncIterator[Service]:
+    """Listener, clock and calls."""
+    audiosocket = config.audiosocket
+    clock = MediaClock()
+    router = Router(
+        clock=clock,
+        admission=Admission(
+            config.service.max_calls, audiosocket.max_pending, tuple(map(ip_network, audiosocket.allow))
+        ),
+        agent=agents[audiosocket.agent],
+        limits=CallLimits(config.agents[audiosocket.agent].max_call_s, audiosocket.idle_s),
+        run_tool=Tools(state_path(config.service, os.environ), journal).run,
+        journal=journal,
+    )
+    # A router for each agent; they share everything that changes: calls, admission, counts.
+    routers = {
+        name: evolve(router, agent=agent, limits=CallLimits(config.agents[name].max_call_s, audiosocket.idle_s))
+        for name, agent in agents.items()
+    }
+    listener = await _listen(audiosocket.listen) if audiosocket.listen else None
+    address: tuple[str, int] | None = listener.getsockname()[:2] if listener is not None else None
+    async with trio.open_nursery() as engine:
+        # Calls say goodbye on the wire while they are cancelled: the clock outlives them.
+        ticking = trio.CancelScope(shield=True)
+        engine.start_soon(_run_within, ticking, clock.run)
+        try:
+            async with trio.open_nursery() as calls:
+                service = Service(address, clock, agents, config.service.drain_s, router, routers, journal, calls)
+                if listener is not None:
+                    accept = partial(accept_connections, listener, router.serve, calls, router.trouble)
+                    calls.start_soon(_run_within, service._accepting, accept)
+                journal(ServiceReady(trio.current_time(), _address_text(address)))
+                yield service
+                calls.cancel_scope.cancel()
+        finally:
+            ticking.cancel()
 
 
 async def _run_within(scope: trio.CancelScope, task: Callable[[], Awaitable[None]]) -> None:
@@ -139,19 +176,50 @@ def _address_text(address: tuple[str, int] | None) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _prepare_agent(name: str, config: Config, providers: AsyncExitStack, journal: Journal) -> Agent:
-    """The agent `name`, its providers entered into `providers`."""
+@define
+class _Providers:
+    """Opens what is configured into `stack`, each once, unless something `ready` does its part."""
+
+    config: Config
+    ready: Mapping[str, Provider]
+    stack: AsyncExitStack
+    journal: Journal
+    _ears: dict[str, SpeechToText] = field(factory=dict)
+    _voices: dict[str, TextToSpeech] = field(factory=dict)
+
+    async def stt(self, name: str) -> SpeechToText:
+        """Raises ProviderError."""
+        ready = self.ready.get(name)
+        if isinstance(ready, SpeechToText):
+            return ready
+        if name not in self._ears:
+            opening = embedded.open_speech_to_text(name, self.config.providers[name], journal=self.journal)
+            self._ears[name] = await self.stack.enter_async_context(opening)
+        return self._ears[name]
+
+    async def tts(self, name: str) -> TextToSpeech:
+        """Raises ProviderError."""
+        ready = self.ready.get(name)
+        if isinstance(ready, TextToSpeech):
+            return ready
+        if name not in self._voices:
+            opening = embedded.open_text_to_speech(name, self.config.providers[name], journal=self.journal)
+            self._voices[name] = await self.stack.enter_async_context(opening)
+        return self._voices[name]
+
+
+async def _prepare_agent(name: str, providers: _Providers) -> Agent:
+    """The agent `name` of the configuration, its providers open."""
+    config = providers.config
+    if name not in config.agents:
+        raise StartError(f"there is no agent {name!r}")
     agent = config.agents[name]
     if agent.kind == "echo":
         return EchoAgent(name)
     flow = load_flow(flow_path(agent.flow, config.directory))
     try:
-        tts = await providers.enter_async_context(
-            embedded.open_text_to_speech(agent.tts, config.providers[agent.tts], journal=journal)
-        )
-        stt = await providers.enter_async_context(
-            embedded.open_speech_to_text(agent.stt, config.providers[agent.stt], journal=journal)
-        )
+        tts = await providers.tts(agent.tts)
+        stt = await providers.stt(agent.stt)
         apology, farewell = await _render(tts, _APOLOGY), await _render(tts, _FAREWELL)
     except ProviderError as error:
         raise StartError(f"agent {name}: {error}") from None

@@ -6,7 +6,7 @@ Shapes, units and cancellation are part of the contract: every method may be can
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from attrs import field, frozen
 
@@ -57,6 +57,7 @@ class Recognition(Protocol):
         """The turn has ended: its words. Raises ProviderError."""
 
 
+@runtime_checkable
 class SpeechToText(Protocol):
     def open_recognition(self, expected: Expectation) -> AbstractAsyncContextManager[Recognition]:
         """Start on a turn. Leaving the context before `finish` abandons it. Raises ProviderError."""
@@ -72,6 +73,7 @@ class Vad(Protocol):
 # Talking -------------------------------------------------------------------------------------------------------------
 
 
+@runtime_checkable
 class TextToSpeech(Protocol):
     def open_speech(self, text: str) -> AbstractAsyncContextManager[AsyncIterator[Pcm]]:
         """The audio of `text` (one sentence or clause), in order, as it is made; all chunks have one rate.
