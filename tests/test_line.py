@@ -173,7 +173,7 @@ async def test_an_error_in_one_line_ends_that_line_and_no_other(autojump_clock: 
         clock.attach(other)
         other_peer.identify()
 
-        def explode(_audio: Audio) -> None:
+        def explode(_rate: int, _data: bytes) -> None:
             raise RuntimeError("a bug")
 
         other.on_audio = explode

@@ -94,6 +94,23 @@ def test_the_first_frames_of_a_call_as_asterisk_sends_them() -> None:
     assert decode(stream) == [Identity(CALL), Audio(8000, bytes(320))]
 
 
+@given(audio | st.lists(messages | st.binary(max_size=30), max_size=3))
+def test_the_short_cut_for_a_sole_audio_frame_agrees_with_the_decoder(
+    sent: Audio | list[Identity | Audio | Dtmf | Hangup | PeerError | bytes],
+) -> None:
+    parts = [sent] if isinstance(sent, Audio) else sent
+    stream = b"".join(part if isinstance(part, bytes) else encode_message(part) for part in parts)
+    rate = Decoder().sole_audio(stream)
+    assert decode(stream) == [Audio(rate, stream[3:])] if rate else decode(stream) != [Audio(8000, stream[3:])]
+
+
+def test_the_short_cut_is_not_taken_while_a_frame_is_unfinished() -> None:
+    decoder = Decoder()
+    decoder.receive_data(silence_frame(8000)[:100])
+    assert decoder.next_message() is None
+    assert decoder.sole_audio(silence_frame(8000)) == 0
+
+
 def test_an_unfinished_frame_shows_as_mid_frame() -> None:
     decoder = Decoder()
     decoder.receive_data(silence_frame(8000)[:-1])

@@ -15,7 +15,6 @@ from voiceagent.pipeline.hearing import EarEvent, Hearing
 from voiceagent.pipeline.mouth import Mouth
 from voiceagent.ports import Dialogue, SpeechToText, TextToSpeech, ToolCall, ToolReturned, Vad
 from voiceagent.turns.endpointing import Endpointing
-from voiceagent.wire.audiosocket import Audio
 
 #: Ear events that may wait for the conversation: a minute of a caller who flaps between voice and none.
 _EVENTS: Final = 64
@@ -143,8 +142,8 @@ def _prepare(
     return call.conversation
 
 
-def _echo(line: Line, audio: Audio) -> None:
-    line.playout.push(audio.rate, audio.data)
+def _echo(line: Line, rate: int, data: bytes) -> None:
+    line.playout.push(rate, data)
     if len(line.playout.frames) > _ECHO_FRAMES:
         line.counts["echo dropped"] += line.playout.trim(_ECHO_FRAMES)
 

@@ -59,7 +59,7 @@ class MediaClock:
         self._by_descriptor: dict[int, Line] = {}
         self._attached = trio.lowlevel.ParkingLot()
         self._hang_ups = select.epoll()
-        self._buffer = bytearray(_READ_BYTES)
+        self._buffer = memoryview(bytearray(_READ_BYTES))
 
     async def run(self) -> None:
         """Serve the lines until cancelled."""
@@ -88,6 +88,11 @@ class MediaClock:
             self._hang_ups.register(descriptor, select.EPOLLRDHUP)
         line.last_read = now
         self._attached.unpark_all()
+
+    def between_steps(self) -> float:
+        """A time within 5 ms from now at which the clock does nothing, in the middle between two steps."""
+        steps = (self._current_time() - self._epoch) / STEP_SECONDS
+        return self._epoch + (ceil(steps - 0.5) + 0.5) * STEP_SECONDS
 
     def detach(self, line: Line) -> None:
         """The clock forgets `line`; its endpoint must still be open, so that its descriptor means no other."""

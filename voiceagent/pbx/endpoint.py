@@ -9,7 +9,7 @@ class Endpoint(Protocol):
     def send(self, data: bytes, /) -> int:
         """Take some of `data`; raises BlockingIOError when none fits, another OSError when the peer is gone."""
 
-    def recv_into(self, buffer: bytearray, /) -> int:
+    def recv_into(self, buffer: bytearray | memoryview, /) -> int:
         """Some bytes, 0 at the end; raises BlockingIOError when there are none yet."""
 
     def fileno(self) -> int:

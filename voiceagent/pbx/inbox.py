@@ -22,7 +22,8 @@ BATCH_SECONDS: Final = 3 * FRAME_SECONDS
 #: A flood is more audio than this in two seconds: three times real time. It is over at half of that.
 FLOOD_SECONDS: Final = 6.0
 
-_ULAW_BYTES: Final = 160
+#: A frame of 20 ms in µ-law.
+ULAW_BYTES: Final = 160
 _ULAW_FRAMES: Final = 50
 _EPSILON: Final = 1e-9
 
@@ -134,12 +135,9 @@ class UlawWatch:
         self._since = 0.0
         self._last = 0.0
 
-    def suspects(self, audio: Audio, now: float) -> bool:
-        """Whether a second of nothing but such frames has come."""
-        if len(audio.data) != _ULAW_BYTES or audio.rate != 8000:
-            self._count = 0
-            return False
-        if self._count == 0 or now - self._last > 0.1:
+    def suspects(self, rate: int, now: float) -> bool:
+        """A frame of ULAW_BYTES has come: whether that makes a second of nothing but such frames."""
+        if rate != 8000 or self._count == 0 or now - self._last > 0.1:
             self._count, self._since = 0, now
         self._last = now
         self._count += 1

@@ -17,9 +17,10 @@ import trio
 from attrs import frozen
 
 from voiceagent.pbx.endpoint import Endpoint
-from voiceagent.pbx.inbox import Inbox, Sent, UlawWatch
+from voiceagent.pbx.inbox import ULAW_BYTES, Inbox, Sent, UlawWatch
 from voiceagent.pbx.playout import Playout
 from voiceagent.wire.audiosocket import (
+    HEADER_BYTES,
     Audio,
     Decoder,
     Dtmf,
@@ -102,8 +103,8 @@ class Line:
         #: How `close` ends the connection. After 0x00 the dialplan goes on; a reset makes Asterisk hang the caller up.
         self.resets = False
         self.on_end: Callable[[], None] | None = None
-        #: Set by an agent that wants each chunk at once, without a task switch, instead of `receive`.
-        self.on_audio: Callable[[Audio], None] | None = None
+        #: Set by an agent that wants audio (rate, s16le data) at once, without a task switch, instead of `receive`.
+        self.on_audio: Callable[[int, bytes], None] | None = None
         self.last_read = 0.0
         self.frames_sent = 0
         self.frames_received = 0
@@ -165,7 +166,7 @@ class Line:
         self.takes_frames = bool(self._unsent)
         return True
 
-    def read(self, now: float, buffer: bytearray) -> None:
+    def read(self, now: float, buffer: memoryview) -> None:
         """Take what the peer has sent, by way of `buffer`. Raises OSError when it is gone."""
         try:
             size = self.endpoint.recv_into(buffer)
@@ -177,12 +178,19 @@ class Line:
         self.last_read = now
         if self.ended is not None:
             return  # read and forgotten: a peer that cannot write would take us for dead
-        decoder = self._decoder
-        decoder.receive_data(bytes(memoryview(buffer)[:size]))
+        data = bytes(buffer[:size])
+        rate = self._decoder.sole_audio(data)
+        if rate and self.identity is not None:
+            self._take_audio(rate, data[HEADER_BYTES:], now)
+        else:
+            self._decode(data, now)
+
+    def _decode(self, data: bytes, now: float) -> None:
+        self._decoder.receive_data(data)
         try:
-            while (message := decoder.next_message()) is not None and self.ended is None:
-                if type(message) is Audio and self.identity is not None:
-                    self._take_audio(message, now)
+            while (message := self._decoder.next_message()) is not None and self.ended is None:
+                if isinstance(message, Audio) and self.identity is not None:
+                    self._take_audio(message.rate, message.data, now)
                 else:
                     self._take(message)
         except ProtocolError as error:
@@ -200,19 +208,20 @@ class Line:
         self._changed.unpark_all()
         self._played.unpark_all()
 
-    def _take_audio(self, audio: Audio, now: float) -> None:
+    def _take_audio(self, rate: int, data: bytes, now: float) -> None:
         self.frames_received += 1
-        if len(audio.data) == 160 and self._ulaw.suspects(audio, now):
+        size = len(data)
+        if size == ULAW_BYTES and self._ulaw.suspects(rate, now):
             self.end("mislabelled audio", _ULAW_HELP)
             return
-        seconds = len(audio.data) / (2 * audio.rate)
+        seconds = size / (2 * rate)
         takes = self._inbox.takes(seconds, now)
         if self.on_audio is None:
-            self._inbox.add_audio(audio, seconds)
+            self._inbox.add_audio(Audio(rate, data), seconds)
             if self._inbox.ripe:
                 self._changed.unpark_all()
         elif takes:
-            self.on_audio(audio)
+            self.on_audio(rate, data)
         else:
             self.counts["audio dropped in a flood"] += 1
 

@@ -65,7 +65,7 @@ class MemoryEndpoint:
         self._outgoing.told = True
         return len(data)
 
-    def recv_into(self, buffer: bytearray, /) -> int:
+    def recv_into(self, buffer: bytearray | memoryview, /) -> int:
         """As many bytes as are there and fit; 0 at the end. Raises BlockingIOError, ConnectionResetError."""
         self._check()
         if self._incoming.reset:
