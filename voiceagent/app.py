@@ -64,6 +64,11 @@ class Service:
         return self._address
 
     @property
+    def answering(self) -> str:
+        """The agent who answers the listener's calls."""
+        return self._router.agent.name
+
+    @property
     def calls(self) -> Mapping[str, Call]:
         """The live calls by UUID (text)."""
         return self._router.calls
