@@ -3,13 +3,13 @@
 What the lab must not know itself is handed to it: how to get a connection, and voices.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Final, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
 import trio
-from attrs import frozen
+from attrs import define, field, frozen
 
 from voiceagent.audio.pcm import Pcm
 from voiceagent.journal import CallEnded, Event, Journal
@@ -30,19 +30,41 @@ class UnmetError(AssertionError):
     """What was expected of the call did not happen; the message tells what did instead."""
 
 
-class RigCaller:
-    """A caller and the events of his call. Use only inside its `Lab.call`.
+@define
+class CallEvents:
+    """The events of one call so far: some ten per turn, until it ends. Wakes whoever waits for more."""
 
-    `line` is the caller as Asterisk would have him: tapes, timeline, counts. `events` are those of this call so far,
-    some ten per turn; it ends with the call.
+    call: str
+    all: list[Event] = field(factory=list)
+    more: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
+
+    def write(self, event: Event) -> None:
+        """A journal."""
+        if getattr(event, "call", "") == self.call:
+            self.all.append(event)
+            self.more.unpark_all()
+
+    @property
+    def are_complete(self) -> bool:
+        return bool(self.all) and isinstance(self.all[-1], CallEnded)
+
+
+class RigCaller:
+    """A caller and the events of his call. Act only inside its `Lab.call`; what happened can be read afterwards.
+
+    `line` is the caller as Asterisk would have him: tapes, timeline, counts.
     """
 
-    def __init__(self, line: Caller, speak: Speak) -> None:
+    def __init__(self, line: Caller, speak: Speak, events: CallEvents) -> None:
         self.line = line
-        self.events: list[Event] = []
         self._speak = speak
+        self._events = events
         self._looked_at = 0
-        self._changed = trio.lowlevel.ParkingLot()
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What the journal says of this call, in order; CallEnded is the last."""
+        return self._events.all
 
     async def say(self, what: str | Pcm) -> bool:
         """Speak, and return when it is said. A text is spoken by the caller's voice. False: the call ended before."""
@@ -81,23 +103,13 @@ class RigCaller:
                     self._looked_at += 1
                     if isinstance(event, kind) and where(event):
                         return event
-                if self._is_over:
+                if self._events.are_complete:
                     break
-                await self._changed.park()
+                await self._events.more.park()
         raise UnmetError(self._told(kind.__name__, within, self.events[first:]))
 
-    def write(self, event: Event) -> None:
-        """Notes an event if it is of this call; a journal."""
-        if getattr(event, "call", "") == str(self.line.uuid):
-            self.events.append(event)
-            self._changed.unpark_all()
-
-    @property
-    def _is_over(self) -> bool:
-        return bool(self.events) and isinstance(self.events[-1], CallEnded)
-
-    def _told(self, what: str, within: float, events: list[Event]) -> str:
-        when = "before the call was over" if self._is_over else f"within {within:g} s"
+    def _told(self, what: str, within: float, events: Sequence[Event]) -> str:
+        when = "before the call was over" if self._events.are_complete else f"within {within:g} s"
         happened = "".join(f"\n  {event}" for event in events[-_TOLD:]) or " nothing"
         return f"no such {what} {when}; what happened:{happened}"
 
@@ -129,9 +141,8 @@ class Lab:
         takes 2 s at most, cancelled none. Without a `voice` the caller speaks with the agent's.
         """
         speak = voice or self._voice_of(agent)
-        call = uuid or uuid4()
-        stream, reset = await self._connect(agent)
-        async with call_over(stream, reset, uuid=call, rate=rate, max_s=max_s) as line:
-            caller = RigCaller(line, speak)
-            with self._subscribed(caller.write):
-                yield caller
+        events = CallEvents(str(uuid := uuid or uuid4()))
+        with self._subscribed(events.write):
+            stream, reset = await self._connect(agent)
+            async with call_over(stream, reset, uuid=uuid, rate=rate, max_s=max_s) as line:
+                yield RigCaller(line, speak, events)
