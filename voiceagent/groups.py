@@ -10,35 +10,37 @@ from attrs import define
 
 
 @define
-class Unwrapping:
-    """Remembers what the body of a context raised, which may itself be a group and is left whole."""
+class Boundary:
+    """Remembers what the body of a context raised, which may be a group of its own and is then left whole."""
 
     _raised: BaseException | None = None
 
     @contextmanager
     def body(self) -> Iterator[None]:
-        """Put this around the `yield` of a context that has nurseries of its own."""
+        """Put this around the `yield` of a context that has nurseries."""
         try:
             yield
         except BaseException as error:
             self._raised = error
             raise
 
-    def single(self, error: BaseException) -> BaseException:
-        """The only error in `error`, if it is a group of that; or else `error` itself."""
-        while error is not self._raised and isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        return error
+    def unwrap(self, group: BaseException) -> BaseException:
+        """What the body raised, if nothing else is in `group`; or its only error; or else `group`."""
+        errors = list(_leaves(group))
+        # By their leaves: cancel scopes take groups apart and make new ones of the pieces.
+        if self._raised is not None and set(map(id, errors)) == set(map(id, _leaves(self._raised))):
+            return self._raised
+        return errors[0] if len(errors) == 1 else group
 
 
 @contextmanager
-def unwrapped() -> Iterator[Unwrapping]:
+def unwrapped() -> Iterator[Boundary]:
     """Put this around the nurseries of a context. A single error leaves as itself, in the context it was raised in."""
-    unwrapping = Unwrapping()
+    boundary = Boundary()
     try:
-        yield unwrapping
+        yield boundary
     except BaseExceptionGroup as group:
-        error = unwrapping.single(group)
+        error = boundary.unwrap(group)
         if error is group:
             raise
         context = error.__context__
@@ -46,3 +48,11 @@ def unwrapped() -> Iterator[Unwrapping]:
             raise error
         finally:
             error.__context__ = context  # not the group that was taken apart
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error

@@ -292,8 +292,8 @@ async def call_over(
     max_s: float = 120.0,
 ) -> AsyncIterator[Caller]:
     """As `open_caller`, over a connection that is there already. Owns `stream`, which `reset` tears down at once."""
-    async with stream:
-        caller = Caller(stream, reset, uuid or uuid4(), rate, max_s)
+    caller = Caller(stream, reset, uuid or uuid4(), rate, max_s)
+    try:
         with unwrapped() as boundary:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(caller.run_sender)
@@ -302,3 +302,6 @@ async def call_over(
                     yield caller
                 await caller.release()
                 nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):  # takes no time, and being cancelled would hide an error of the script's
+            await trio.aclose_forcefully(stream)
