@@ -70,8 +70,8 @@ def test_errors_of_the_configuration_end_it_with_2_and_are_told_at_once(
     assert said.out == ""
     assert said.err == (
         "config.toml: service.max_calls: expected between 1 and 10000, got 0\n"
-        "--set audiosocket.listn: expected one of the keys listen, advertise, accept, agent, idle_s, allow, "
-        "got an unknown key; did you mean 'listen'?\n"
+        "--set audiosocket.listn: expected one of the keys listen, advertise, accept, agent, idle_s, max_pending, "
+        "allow, got an unknown key; did you mean 'listen'?\n"
     )
 
 
