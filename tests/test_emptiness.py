@@ -25,7 +25,7 @@ async def left_behind(within: float = 0.0, **listings: Listing) -> AsyncIterator
     """The leftovers of the body, once it is over."""
     found: list[str] = []
     try:
-        async with nothing_left_behind(within=within, **listings):
+        async with nothing_left_behind(listings, within=within):
             yield found
     except LeftBehindError as error:
         found += error.leftovers
@@ -33,7 +33,7 @@ async def left_behind(within: float = 0.0, **listings: Listing) -> AsyncIterator
 
 async def test_a_body_that_tidies_up_passes(tmp_path: Path, nursery: trio.Nursery) -> None:
     nursery.start_soon(wait_forever_and_a_day, name="here before")
-    async with nothing_left_behind(file=files_in(tmp_path / "none", tmp_path)):
+    async with nothing_left_behind({"file": files_in(tmp_path / "none", tmp_path)}):
         async with trio.open_nursery() as calls:
             calls.start_soon(wait_forever_and_a_day)
             calls.cancel_scope.cancel()
@@ -86,11 +86,11 @@ async def test_a_connection_is_named_with_both_ends() -> None:
 
 async def test_a_file_and_a_registry_entry_are_named(tmp_path: Path) -> None:
     calls: dict[str, object] = {"before": 1}
-    async with left_behind(live_call=lambda: calls, file=files_in(tmp_path)) as found:
+    async with left_behind(call=lambda: calls, file=files_in(tmp_path)) as found:
         calls["0f5a3f5e"] = 2
         (tmp_path / "messages").mkdir()
         (tmp_path / "messages" / "a.part").touch()
-    assert found == [f"file: {tmp_path / 'messages' / 'a.part'}", "live call: 0f5a3f5e"]
+    assert found == ["call: 0f5a3f5e", f"file: {tmp_path / 'messages' / 'a.part'}"]
 
 
 async def test_what_is_on_its_way_out_gets_the_time_it_was_promised(autojump_clock: MockClock) -> None:

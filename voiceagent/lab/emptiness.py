@@ -8,6 +8,7 @@ old one that has gone meanwhile. For a service in another process there is `voic
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import trio
@@ -43,25 +44,28 @@ class Stock:
         return sorted(f"{kind}: {_name(thing, addresses)}" for kind, found in new.items() for thing in found)
 
 
-def take_stock(**listings: Listing) -> Stock:
-    """Tasks and descriptors of this process, and what `listings` (by kind) list. Runs inside Trio."""
-    things: dict[str, frozenset[object]] = {"task": frozenset(all_tasks()), "descriptor": frozenset(descriptors())}
-    for kind, listing in listings.items():
-        things[kind.replace("_", " ")] = frozenset(listing())
-    return Stock(things)
+def take_stock(listings: Mapping[str, Listing] = MappingProxyType({})) -> Stock:
+    """All tasks and descriptors of this process, and what `listings` (by kind) list. Runs inside Trio.
+
+    A listing called "task" or "descriptor" is taken in place of all.
+    """
+    listings = {"task": all_tasks, "descriptor": descriptors, **listings}
+    return Stock({kind: frozenset(listing()) for kind, listing in listings.items()})
 
 
 @asynccontextmanager
-async def nothing_left_behind(*, within: float = 0.0, **listings: Listing) -> AsyncIterator[None]:
+async def nothing_left_behind(
+    listings: Mapping[str, Listing] = MappingProxyType({}), *, within: float = 0.0
+) -> AsyncIterator[None]:
     """Whatever the body starts has to be gone when it ends, or `within` seconds later (the Trio clock's).
 
-    `listings` add to what is watched: `call=lambda: service.calls, file=files_in(folder)`. Raises LeftBehindError with
-    a name for each leftover. A body that raises is not judged.
+    `listings` add to what is watched: `{"call": lambda: service.calls, "file": files_in(folder)}`. Raises
+    LeftBehindError with a name for each leftover. A body that raises is not judged.
     """
-    before = take_stock(**listings)
+    before = take_stock(listings)
     yield
     deadline = trio.current_time() + within
-    while left := take_stock(**listings).since(before):
+    while left := take_stock(listings).since(before):
         if trio.current_time() >= deadline:
             raise LeftBehindError(left)
         await trio.sleep(min(_LOOK_S, deadline - trio.current_time()))
