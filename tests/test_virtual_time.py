@@ -22,6 +22,7 @@ from voiceagent import (
 from voiceagent.audio.pcm import Pcm
 from voiceagent.config.places import DEFAULT_FILE
 from voiceagent.lab.caller import call_over
+from voiceagent.lab.emptiness import nothing_left_behind
 from voiceagent.pbx.endpoint import Endpoint
 from voiceagent.pbx.memory import memory_pair
 from voiceagent.pbx.memory_stream import MemoryStream
@@ -189,16 +190,22 @@ def check(script: Script, caller: RigCaller) -> None:
     assert ended.frames_sent - caller.line.frames_received in (0, 1)
 
 
-async def test_twenty_callers_at_once_all_get_what_they_called_for(tmp_path: Path, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("apart_s", [0.13, 30.0], ids=["all at once", "one each half minute"])
+async def test_twenty_callers_all_get_what_they_called_for(
+    tmp_path: Path, autojump_clock: MockClock, apart_s: float
+) -> None:
     config = load_config(DEFAULT_FILE, ["audiosocket.listen=", f"service.state_dir={tmp_path}"], {})
     speech, events, calls = LegibleSpeech(), list[Event](), list[list[RigCaller]]()
     scripts = SCRIPTS * 2
-    async with open_service(config, journals=[events.append], providers={"embedded": speech}) as service:
+    async with (
+        nothing_left_behind(),
+        open_service(config, journals=[events.append], providers={"embedded": speech}) as service,
+    ):
         async with trio.open_nursery() as nursery:
             for script in scripts:
                 calls.append([])
                 nursery.start_soon(follow, script, service, calls[-1])
-                await trio.sleep(0.13)
+                await trio.sleep(apart_s)
         assert not service.calls
         assert (speech.open_turns, speech.open_texts) == (0, 0)
         assert service.frames.frames_dropped == 0

@@ -15,7 +15,7 @@ CLICK_S: Final = 0.06
 
 def is_audible(data: bytes) -> bool:
     """Whether a frame of s16le holds sound."""
-    return level_dbfs(data) > AUDIBLE_DBFS
+    return bool(data.strip(b"\0")) and level_dbfs(data) > AUDIBLE_DBFS  # most frames are digital silence
 
 
 class AgentEar:

@@ -47,7 +47,8 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         if size < 1:
             raise ValueError("max_bytes must be at least 1")
         with self._alone("receiving"), self._translated():
-            await trio.lowlevel.checkpoint()
+            if self._endpoint.readable or self._endpoint.closed:
+                await trio.lowlevel.checkpoint()
             await self._endpoint.wait_readable()
             buffer = bytearray(size)
             return bytes(memoryview(buffer)[: self._endpoint.recv_into(buffer)])

@@ -26,7 +26,11 @@ _CHUNK_LETTERS: Final = 8
 
 def legible_text(data: bytes) -> str:
     """What s16le audio of a legible voice says; of any other audio, rubbish."""
-    return data[::2].replace(b"\0", b"").decode(errors="replace")
+    return _letters(data).decode(errors="replace")
+
+
+def _letters(data: bytes) -> bytes:
+    return data[::2].replace(b"\0", b"")
 
 
 @define
@@ -70,13 +74,12 @@ class LegibleSpeech:
 
 @define
 class LegibleRecognition:
-    """ports.Recognition. Holds a byte per sample of voice that carries a letter, 17 per second of speech."""
+    """ports.Recognition. Holds the letters, 17 bytes per second of speech."""
 
-    _text: list[str] = field(factory=list)
+    _heard: bytearray = field(factory=bytearray)
 
     async def send(self, audio: Pcm) -> None:
-        if text := legible_text(audio.data):
-            self._text.append(text)
+        self._heard += _letters(audio.data)
 
     async def finish(self) -> Transcript:
-        return Transcript(" ".join(re.findall(r"[\w']+", "".join(self._text).lower())))
+        return Transcript(" ".join(re.findall(r"[\w']+", self._heard.decode(errors="replace").lower())))
