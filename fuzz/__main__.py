@@ -10,16 +10,22 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from itertools import count
 from typing import Final, Protocol
 
+import hypothesis
 from attrs import define, field
+from hypothesis import HealthCheck, Phase, given, settings
 
-from fuzz import corpus, decoder
+from fuzz import corpus, decoder, service
 from fuzz.decoder import DecoderInput
+from fuzz.plans import Plan, plans, to_json
 
 _SAY_EVERY_S: Final = 10.0
 #: The clock is looked at once in so many of the decoder's inputs.
 _DECODER_BATCH: Final = 500
+#: Hypothesis begins with small plans each time; a batch is long enough to get beyond them.
+_SERVICE_BATCH: Final = 1000
 
 
 class Finding(Exception):  # noqa: N818 - a finding is what this is for
@@ -87,8 +93,46 @@ def _failure(given: DecoderInput) -> Exception | None:
     return None
 
 
+def attack_service(seed: int, progress: Progress) -> None:
+    """One input is one plan: a service with a few callers, from start to end. Hypothesis makes and shrinks them."""
+    last: list[tuple[Plan, Exception]] = []  # hypothesis ends with the smallest plan that fails
+
+    @settings(
+        max_examples=_SERVICE_BATCH,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        report_multiple_bugs=False,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(plans())
+    def check(plan: Plan) -> None:
+        if progress.is_over and not last:
+            return
+        try:
+            service.check(plan)
+        except Exception as error:
+            last[:] = [(plan, error)]
+            raise
+        if not last:
+            progress.add(1)
+
+    for number in count():
+        if progress.is_over:
+            return
+        try:
+            hypothesis.seed(hash((seed, number)))(check)()
+        except Exception:  # whatever it raises is what we look for
+            if not last:
+                raise
+            plan, error = last[0]
+            raise Finding("service", to_json(plan), error) from None
+
+
 TARGETS: Final[dict[str, tuple[Target, str]]] = {
     "decoder": (attack_decoder, "streams"),
+    "service": (attack_service, "runs"),
 }
 
 

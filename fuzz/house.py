@@ -34,7 +34,7 @@ _PATIENCE_S: Final = 300.0
 _OFF_GRID_S: Final = 0.0013
 _OFFSET_S: Final = 0.0004
 #: What a message takes to be written; it is not given up for a hang-up.
-_SAVING_S: Final = 0.1
+SAVING_S: Final = 0.1
 _FLOW: Final = load_flow(flow_path("reception", Path()))
 
 
@@ -185,7 +185,7 @@ async def _run_tool(call: Call, request: ToolCall) -> ToolReturned:
                     await recording.finished()
                 finally:
                     with trio.CancelScope(shield=True):
-                        await trio.sleep(_SAVING_S)
+                        await trio.sleep(SAVING_S)
         case _:
             await trio.sleep(0.01)
     return ToolReturned(request.id, ok=True, result="")

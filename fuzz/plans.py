@@ -1,6 +1,7 @@
 """What a plan for the service is: which service, who calls it, and what each caller does, as values that can be written
 down. Times are virtual seconds."""
 
+from itertools import chain
 from typing import Final, Literal, TypeAlias
 
 import cattrs
@@ -116,7 +117,7 @@ def plans() -> st.SearchStrategy[Plan]:
     """Plans of a few virtual seconds."""
     return st.builds(
         Plan,
-        agent=st.sampled_from(["echo", "conversation"]),
+        agent=st.sampled_from(["echo", "conversation", "conversation"]),
         callers=st.lists(callers(), min_size=1, max_size=3).map(tuple),
         max_calls=st.sampled_from([10, 10, 3, 2]),
         max_pending=st.sampled_from([10, 10, 2, 1]),
@@ -129,11 +130,12 @@ def plans() -> st.SearchStrategy[Plan]:
 
 
 def callers() -> st.SearchStrategy[Caller]:
-    well_begun = st.builds(lambda who, rest: (Identify(who), *rest), _who, st.lists(_actions, max_size=6))
+    deeds = st.lists(_deeds, max_size=6).map(lambda deeds: tuple(chain.from_iterable(deeds)))
+    well_begun = st.builds(lambda who, rest: (Identify(who), *rest), _who, deeds)
     return st.builds(
         Caller,
         start=_seconds(0, 100),
-        actions=well_begun | well_begun | well_begun | st.lists(_actions, max_size=4).map(tuple),
+        actions=well_begun | well_begun | well_begun | deeds,
         then=st.sampled_from(["close", "abort", "stay"]),
         polite=st.booleans(),
         halves=st.sampled_from([0.0, 0.0, 0.0, 0.005, 0.03]),
@@ -184,6 +186,20 @@ _ulaw = st.builds(
     loud=st.booleans(),
 )
 _odd_frame = st.builds(Frames, kind=st.integers(0, 255), size=st.sampled_from([0, 0, 1, 2, 15, 16, 17, 200]))
+#: A turn: words, then silence.
+_turn = st.builds(
+    lambda words, pause: (Frames(0x10, 320, words, every=0.02, loud=True), Frames(0x10, 320, pause, every=0.02)),
+    st.integers(5, 30),
+    st.integers(10, 50),
+)
+_keys = st.builds(
+    Frames,
+    kind=st.just(0x03),
+    size=st.just(1),
+    count=st.integers(1, 300),
+    burst=st.sampled_from([1, 10, 40]),
+    every=st.sampled_from([0.0, 0.02]),
+)
 _nothing_much = st.builds(
     Frames, kind=st.sampled_from([0x02, 0x04, 0x0F, 0x19, 0x42]), size=st.integers(0, 9), count=st.integers(1, 5)
 )
@@ -198,7 +214,7 @@ _actions: st.SearchStrategy[Action] = st.one_of(
     _odd_frame,
     _nothing_much,
     _key,
-    st.builds(Frames, kind=st.just(0x03), size=st.just(1), count=st.integers(1, 60)),
+    _keys,
     st.builds(Identify, _who),
     st.builds(Raw, st.binary(max_size=12).map(bytes.hex)),
     st.builds(Raw, st.just((b"\x10\x01\x40" + bytes(100)).hex())),
@@ -207,3 +223,4 @@ _actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(Deaf, st.sampled_from([0, 1, 100, 323, 1000])),
     st.builds(Listen),
 )
+_deeds: st.SearchStrategy[tuple[Action, ...]] = st.one_of(_turn, *[_actions.map(lambda action: (action,))] * 4)

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 
 from fuzz import reference
 from fuzz.callers import HANG_UP, LiveCaller
-from fuzz.house import Record
+from fuzz.house import SAVING_S, Record
 from voiceagent import journal as j
 from voiceagent.wire.audiosocket import Audio, Dtmf, Hangup, Identity, Ignored, PeerError, frame_bytes
 
@@ -139,7 +139,9 @@ def _check_outcome(record: Record, case: Case, cases: dict[int, Case]) -> None:
         _check_full(record, case, case.refused, cases)
         return
     case.endings = [*_endings(record, case)]
-    limit = min((ending.latest for ending in case.endings if ending.surely), default=float("inf")) + _EPSILON
+    # A message is saved before the call is over.
+    slack = _EPSILON + (SAVING_S if record.plan.agent == "conversation" else 0.0)
+    limit = min((ending.latest for ending in case.endings if ending.surely), default=float("inf")) + slack
     shown = f"port {case.port}: {outcome}, expected {case.endings}"
     if outcome is None:  # one who goes before he has said who he is leaves no trace
         silent = [e for e in case.endings if e.what in ("caller hung up", "service stopped")]
@@ -150,7 +152,7 @@ def _check_outcome(record: Record, case: Case, cases: dict[int, Case]) -> None:
     assert at <= limit, f"too late: {shown}"
     if what in _AGENTS_OWN and record.plan.agent == "conversation":
         return
-    fits = [e for e in case.endings if e.what == what and e.earliest - _EPSILON <= at <= e.latest + _EPSILON]
+    fits = [e for e in case.endings if e.what == what and e.earliest - _EPSILON <= at <= e.latest + slack]
     assert fits, f"unexpected: {shown}"
 
 
@@ -323,7 +325,7 @@ def _check_last_word(case: Case) -> None:
 
 def _check_counts(record: Record, case: Case, ended: j.CallEnded) -> None:
     """Each frame is counted as what it was. Those sent in the call's last interval may have been read or not."""
-    first_end = min((e.earliest for e in case.endings if e.surely), default=float("inf"))
+    first_end = min((e.earliest for e in case.endings if e.surely or e.what == ended.cause), default=float("inf"))
     surely = Counter(_counted(case, min(ended.at - _TICK, first_end) - _EPSILON))
     at_most = Counter(_counted(case, ended.at + _EPSILON))
     found = Counter(ended.counts)
