@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -29,6 +29,8 @@ from voiceagent.observe.log import log_to
 
 #: How often the event loop is asked how late it is. More often would be felt in the CPU figure of few calls.
 _PROBE_S: Final = 0.1
+#: Ended calls remembered, about 0.3 kB each: more than any one load has. More would look like memory the service keeps.
+_GONE: Final = 1000
 
 
 @define(eq=False)
@@ -43,7 +45,7 @@ class Meters:
     events: Counter[str] = field(factory=Counter)
     lags: list[float] = field(factory=list)
     replies: list[str] = field(factory=list)
-    gone: dict[str, float] = field(factory=dict)
+    gone: OrderedDict[str, float] = field(factory=OrderedDict)
     _gc_began: float = 0.0
     _unanswered: set[str] = field(factory=set)
 
@@ -53,6 +55,8 @@ class Meters:
         match event:
             case CallEnded(call=call):
                 self.gone[call] = time.monotonic()
+                if len(self.gone) > _GONE:
+                    self.gone.popitem(last=False)
             case CallerSaid(call=call, lag=lag):
                 self.lags.append(lag)
                 self._unanswered.add(call)

@@ -30,6 +30,8 @@ class LoadSpec:
     seconds: float
     connect_gap_s: float = 0.004
     settle_s: float = 1.5
+    #: So many calls (at most all) are hung up one by one and followed by others, before all are hung up at once.
+    one_by_one: int = 0
     questions: Sequence[str] = ()
     #: A caller asks (again) after this much silence following the agent's speech …
     pause_s: float = 1.0
@@ -58,8 +60,11 @@ class LoadResult:
     #: Questions put during whole calls, and from the end of each to the first sound of its answer.
     asked: int
     answer_delays: Sequence[float]
-    #: UUID to when the call was hung up.
+    #: UUID to when we hung the call up, and when it was all that were left at once.
     closed: dict[str, float]
+    rest_at: float
+    #: Of each call that never got a frame: from connection to end.
+    refused_after: Sequence[float]
 
 
 @define(eq=False)
@@ -114,9 +119,10 @@ class Leg:
     talk: Talk | None = None
     uuid: UUID = field(factory=uuid4)
     position: int = 0
-    #: One time per frame received: 8 bytes, 50 a second; 48 kB in a call of two minutes.
+    #: One time per frame received: 8 bytes, 50 a second; 240 kB in a call of ten minutes.
     arrivals: "array[float]" = field(factory=lambda: array("d"))
     loud: int = 0
+    opened: float = 0.0
     ended: float = 0.0
 
     def frame(self, now: float) -> bytes:
@@ -156,7 +162,7 @@ class Heard:
 
 def heard_by(legs: Iterable[Leg], start: float, end: float) -> Heard:
     """Sum up what came to `legs`, all of them ended, with `start` to `end` as the window."""
-    late = [np.empty(0)]
+    late = Lateness.of(np.empty(0))
     received = due = missing = 0
     widest = alive = 0.0
     for leg in legs:
@@ -166,10 +172,10 @@ def heard_by(legs: Iterable[Leg], start: float, end: float) -> Heard:
         inside = (times >= start) & (times < end)
         count = int(inside.sum())
         received += count
-        late.append(grid_lateness(times)[inside])
+        late = late.merged(Lateness.of(grid_lateness(times)[inside]))
         if count > 1:
             widest = max(widest, float(np.diff(times[inside]).max()))
         due += due_frames(leg.ended - float(times[0]))
         missing += missing_frames(times, leg.ended)
         alive += max(0.0, min(leg.ended, end) - max(float(times[0]), start))
-    return Heard(alive, received, due, missing, Lateness.of(np.concatenate(late)), widest)
+    return Heard(alive, received, due, missing, late, widest)

@@ -48,8 +48,9 @@ USUAL_KIND: Final = KINDS[RATE]
 TICK_S: Final = 0.0005
 #: Calls go on for this long after the window, so that whoever reads other meters at its end reads them in time.
 GRACE_S: Final = 0.3
-#: Calls are hung up one by one, this far apart.
-HANG_UP_GAP_S: Final = 0.0025
+#: Calls that are hung up one by one are so far apart, the rest so much after them.
+HANG_UP_GAP_S: Final = 0.021
+REST_S: Final = 0.1
 
 
 class Line:
@@ -96,12 +97,19 @@ class Generator:
         # Callers begin with different questions, so that not all say the same at the same time.
         talks = [Talk(asked, spec.pause_s, spec.patience_s, turn=index) for index in range(spec.calls)] if asked else []
         self._legs = [Leg(endless, talks[index] if talks else None) for index in range(spec.calls)]
+        #: Hung up one by one, each followed by another call in the same place.
+        self._former: list[Leg] = []
         self._lines: list[Line | None] = [None] * spec.calls
         self._epoll = select.epoll()
         self._by_fd: dict[int, int] = {}
         self._own = [0] * (BUCKETS + 1)
         self._own_worst = 0.0
         self._sent = self._opened = self._ended_early = 0
+        every = spec.calls // max(1, spec.one_by_one)
+        #: Which are hung up one by one, in which order: spread, so that they fall on all moments of the 20 ms.
+        self._one_by_one = {index * every: index for index in range(spec.one_by_one)}
+        self._closed: dict[str, float] = {}
+        self._rest_at = 0.0
 
     def run(self) -> LoadResult | None:
         """Connect, settle, measure, hang up; None when the lifeline ended first. Takes as long as the spec says."""
@@ -111,7 +119,8 @@ class Generator:
         self._steady_at = self._start + spec.calls * spec.connect_gap_s + spec.settle_s
         self._over_at = self._steady_at + spec.seconds
         progress = [(self._steady_at + second, self._progress) for second in range(1, int(spec.seconds))]
-        marks = deque([(self._steady_at, self._steady), *progress, (self._over_at, self._over)])
+        rest_at = self._over_at + GRACE_S + spec.one_by_one * HANG_UP_GAP_S + (REST_S if spec.one_by_one else 0.0)
+        marks = deque([(self._steady_at, self._steady), *progress, (self._over_at, self._over), (rest_at, self._rest)])
         self._epoll.register(self._lifeline, select.EPOLLIN)
         turn, due, tick = 0, self._start, 0
         try:
@@ -143,11 +152,16 @@ class Generator:
     def _serve_slot(self, index: int, due: float, now: float) -> None:
         line, leg = self._lines[index], self._legs[index]
         if line is None:
-            if not leg.ended and now >= self._start + index * self._spec.connect_gap_s:
+            if not leg.ended and not self._rest_at and now >= self._start + index * self._spec.connect_gap_s:
                 self._connect(index, leg, now)
             return
-        if now >= self._over_at + GRACE_S + index * HANG_UP_GAP_S:
-            self._end(index, line)
+        order = self._one_by_one.get(index)
+        if order is not None and now >= self._over_at + GRACE_S + order * HANG_UP_GAP_S:
+            del self._one_by_one[index]
+            self._hang_up(index, line)
+            self._former.append(leg)
+            talk = leg.talk and Talk(leg.talk.questions, leg.talk.pause_s, leg.talk.patience_s, turn=index)
+            self._legs[index] = Leg(leg.frames, talk)
             return
         late = now - due
         self._own[min(int(late / BUCKET_SECONDS), BUCKETS)] += 1
@@ -173,6 +187,7 @@ class Generator:
         sock.settimeout(0.0)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._opened += 1
+        leg.opened = time.monotonic()
         self._lines[index] = line = Line(leg, sock)
         self._by_fd[sock.fileno()] = index
         self._epoll.register(sock.fileno(), select.EPOLLIN)
@@ -182,6 +197,11 @@ class Generator:
             sock.send(encode_message(Identity(leg.uuid)))
         except OSError:  # refused as soon as accepted
             self._lose(index, line)
+
+    def _hang_up(self, index: int, line: Line) -> None:
+        line.read(time.monotonic())  # a socket closed with something unread in it would send a reset instead of EOF
+        self._end(index, line)
+        self._closed[str(line.leg.uuid)] = line.leg.ended
 
     def _lose(self, index: int, line: Line) -> None:
         """The call ended, and not by us."""
@@ -222,12 +242,20 @@ class Generator:
         self._window = self._sent - sent, self._loud() - loud
         self._report({"event": "over", "open": len(self._by_fd)})
 
+    def _rest(self) -> None:
+        """Hang up all that are left, at once."""
+        self._rest_at = time.monotonic()
+        for index, line in enumerate(self._lines):
+            if line:
+                self._hang_up(index, line)
+
     def _loud(self) -> int:
         return sum(leg.loud for leg in self._legs)
 
     def _result(self) -> LoadResult:
-        heard = heard_by(self._legs, self._steady_at, self._over_at)
-        talks = [leg.talk for leg in self._legs if leg.talk]
+        legs = [*self._former, *self._legs]
+        heard = heard_by(legs, self._steady_at, self._over_at)
+        talks = [leg.talk for leg in legs if leg.talk]
         return LoadResult(
             opened=self._opened,
             ended_early=self._ended_early,
@@ -236,7 +264,9 @@ class Generator:
             own_lateness=self._own_lateness,
             asked=sum(talk.asked for talk in talks),
             answer_delays=[delay for talk in talks for delay in talk.delays],
-            closed={str(leg.uuid): leg.ended for leg in self._legs if leg.ended},
+            closed=self._closed,
+            rest_at=self._rest_at,
+            refused_after=[leg.ended - leg.opened for leg in legs if leg.opened and not leg.arrivals],
             **asdict(heard, recurse=False),
         )
 
