@@ -24,8 +24,8 @@ from fuzz.plans import Plan, plans, to_json
 _SAY_EVERY_S: Final = 10.0
 #: The clock is looked at once in so many of the decoder's inputs.
 _DECODER_BATCH: Final = 500
-#: Hypothesis begins with small plans each time; a batch is long enough to get beyond them.
-_SERVICE_BATCH: Final = 1000
+#: Plans that hypothesis makes from one seed; it begins with small ones each time.
+_SERVICE_BATCH: Final = 200
 
 
 class Finding(Exception):  # noqa: N818 - a finding is what this is for

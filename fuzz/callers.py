@@ -148,6 +148,8 @@ class LiveCaller:
             case Frames():
                 for number, frame in enumerate(_frames_of(action), 1):
                     await self._send(frame)
+                    if self.wire.closed is not None:
+                        return
                     if number % action.burst == 0 and action.every:
                         await trio.sleep(action.every)
             case _:

@@ -29,7 +29,7 @@ from voiceagent.ports import ProviderError, ToolCall, ToolReturned
 from voiceagent.turns.endpointing import Endpointing
 
 #: A run that takes longer (virtual seconds) has a call that never ends.
-_PATIENCE_S: Final = 300.0
+_PATIENCE_S: Final = 60.0
 #: Callers act off the clock's grid of 5 ms, each at his own offset, or who is first would be a matter of chance.
 _OFF_GRID_S: Final = 0.0013
 _OFFSET_S: Final = 0.0004
