@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 import voiceagent
@@ -191,6 +192,13 @@ async def test_errors_of_the_body_and_of_the_service_come_out_together() -> None
 async def test_an_agent_that_is_not_configured_is_named() -> None:
     with pytest.raises(StartError, match="there is no agent 'nobody'"):
         async with open_service(configured(), agents=["nobody"]):
+            pytest.fail("it started")
+
+
+async def test_a_provider_that_is_neither_configured_nor_handed_in_is_named() -> None:
+    config = evolve(configured("audiosocket.agent=reception"), providers={})
+    with pytest.raises(StartError, match="agent reception: embedded: there is no such provider"):
+        async with open_service(config):
             pytest.fail("it started")
 
 

@@ -16,7 +16,7 @@ from voiceagent.calls.admission import Admission
 from voiceagent.calls.call import Agent, Call, CallLimits, ConversationAgent, EchoAgent
 from voiceagent.calls.router import Router
 from voiceagent.calls.tools import Tools
-from voiceagent.config import Config, flow_path, parse_address, state_path
+from voiceagent.config import Config, ProviderOptions, flow_path, parse_address, state_path
 from voiceagent.dialogue.load import load_flow
 from voiceagent.dialogue.scripted import FlowDialogue
 from voiceagent.groups import unwrapped
@@ -198,7 +198,7 @@ class _Providers:
         if isinstance(ready, SpeechToText):
             return ready
         if name not in self._ears:
-            opening = embedded.open_speech_to_text(name, self.config.providers[name], journal=self.journal)
+            opening = embedded.open_speech_to_text(name, self._options(name), journal=self.journal)
             self._ears[name] = await self.stack.enter_async_context(opening)
         return self._ears[name]
 
@@ -208,9 +208,14 @@ class _Providers:
         if isinstance(ready, TextToSpeech):
             return ready
         if name not in self._voices:
-            opening = embedded.open_text_to_speech(name, self.config.providers[name], journal=self.journal)
+            opening = embedded.open_text_to_speech(name, self._options(name), journal=self.journal)
             self._voices[name] = await self.stack.enter_async_context(opening)
         return self._voices[name]
+
+    def _options(self, name: str) -> ProviderOptions:
+        if name not in self.config.providers:
+            raise ProviderError(name, "there is no such provider")
+        return self.config.providers[name]
 
 
 async def _prepare_agent(name: str, providers: _Providers) -> Agent:
