@@ -12,8 +12,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.serving import calling, serving
 from voiceagent.lab.emptiness import LeftBehindError, Listing, files_in, nothing_left_behind, take_stock
 from voiceagent.lab.processes import main, process_stock
+from voiceagent.wire.audiosocket import Hangup, encode_message
 
 
 async def wait_forever_and_a_day() -> None:
@@ -137,6 +139,19 @@ def test_another_process_is_looked_into_from_outside(tmp_path: Path) -> None:
         assert before.resident_bytes > 1e6
         assert f"tcp 127.0.0.1:{port} listening" in str(before)
         assert after.since(after) == []
+
+
+async def test_a_call_leaves_nothing_in_a_running_service(tmp_path: Path) -> None:
+    echo = ("--set", "audiosocket.agent=echo", "--set", "audiosocket.listen=127.0.0.1:0")
+    async with serving(*echo, cwd=tmp_path) as service:
+        before = process_stock(service.process.pid)
+        async with calling(service) as leg:
+            here = leg.stream.socket.getsockname()[1]
+            (line,) = process_stock(service.process.pid).since(before)
+            assert line.endswith(f"tcp 127.0.0.1:{service.port} -> 127.0.0.1:{here}")
+            await leg.stream.send_all(encode_message(Hangup()))
+            await leg.rest()  # until the service has closed its end
+            assert process_stock(service.process.pid).since(before) == []
 
 
 def test_the_command_names_what_a_process_holds_and_what_is_new(
