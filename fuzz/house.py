@@ -183,9 +183,16 @@ async def _run_tool(call: Call, request: ToolCall) -> ToolReturned:
             with call.hearing.recording(20.0) as recording:
                 try:
                     await recording.finished()
-                finally:
-                    with trio.CancelScope(shield=True):
-                        await trio.sleep(SAVING_S)
+                except trio.Cancelled:
+                    await _save()
+                    raise
+            await _save()
         case _:
             await trio.sleep(0.01)
     return ToolReturned(request.id, ok=True, result="")
+
+
+async def _save() -> None:
+    """A file is written whatever happens meanwhile."""
+    with trio.CancelScope(shield=True):
+        await trio.sleep(SAVING_S)
