@@ -25,8 +25,11 @@ from voiceagent.config import flow_path
 from voiceagent.dialogue.load import load_flow
 from voiceagent.dialogue.scripted import FlowDialogue
 from voiceagent.pbx.clock import MediaClock
+from voiceagent.pbx.line import Line
 from voiceagent.pipeline.conversation import Phrase
+from voiceagent.pipeline.hearing import EarEvent, Hearing
 from voiceagent.turns.endpointing import Endpointing
+from voiceagent.wire.audiosocket import Dtmf, encode_message
 
 FLOW = load_flow(flow_path("reception", Path()))
 SILENCE_S = 0.6
@@ -467,3 +470,26 @@ async def test_stopping_the_service_says_goodbye_on_the_wire(rig: Rig, autojump_
     assert peer.hung_up
     assert took < 0.1
     assert rig.end.cause == "service stopped"
+
+
+async def test_more_keys_than_the_conversation_can_take_end_the_line(rig: Rig, autojump_clock: MockClock) -> None:
+    peer = Peer()
+    line = Line(peer.endpoint, peer="memory:0")
+    heard, _ = trio.open_memory_channel[EarEvent](2)
+    hearing = Hearing(
+        line,
+        call="a",
+        stt=rig.stt,
+        vad=LoudnessVad,
+        expected=lambda: FlowDialogue(FLOW).expected,
+        limits=Endpointing(),
+        events=heard,
+        journal=rig.events.append,
+    )
+    peer.identify()
+    peer.send(b"".join(encode_message(Dtmf(digit)) for digit in "123"))
+    line.read(0.0, memoryview(bytearray(1000)))
+    with trio.fail_after(1):
+        await hearing.run()
+    assert line.ended is not None
+    assert line.ended.cause == "overrun"

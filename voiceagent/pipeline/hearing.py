@@ -67,7 +67,7 @@ class _Turn:
 class Hearing:
     """One call's ears. `run` is the ingest task; `events` is read by the conversation.
 
-    When `events` is full the conversation is stuck and the call ends (trio.WouldBlock).
+    When `events` is full the conversation is stuck, or the caller presses keys like no human: the line ends.
     """
 
     def __init__(
@@ -146,7 +146,13 @@ class Hearing:
             self._recording.press(digit)
             return
         self._abandon_turn()
-        self._events.send_nowait(Keyed(digit))
+        self._tell(Keyed(digit))
+
+    def _tell(self, event: EarEvent) -> None:
+        try:
+            self._events.send_nowait(event)
+        except trio.WouldBlock:
+            self._line.end("overrun", "the caller does more than the conversation can take")
 
     def _listen(self, rate: int, data: bytes, turns: trio.Nursery) -> None:
         if rate != self._source_rate:
@@ -199,7 +205,7 @@ class Hearing:
                 turns.start_soon(self._recognise, self._turn, receive)
             case Decision.CONFIRMED if self._turn is not None:
                 self._turn.confirmed = True
-                self._events.send_nowait(Interrupted())
+                self._tell(Interrupted())
             case Decision.ENDED if self._turn is not None:
                 self._end_turn(self._turn)
             case Decision.DISMISSED:
@@ -238,4 +244,4 @@ class Hearing:
         if text is not None:
             now = trio.current_time()
             self._journal(CallerSaid(now, self._call, text, now - turn.ended))
-        self._events.send_nowait(Heard(text, turn.voice_ended, turn.confirmed))
+        self._tell(Heard(text, turn.voice_ended, turn.confirmed))
