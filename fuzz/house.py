@@ -124,7 +124,7 @@ async def _attack(plan: Plan) -> Record:
     return record
 
 
-async def _serve_calls(task_status: trio.TaskStatus[trio.Nursery]) -> None:
+async def _serve_calls(task_status: trio.TaskStatus[trio.Nursery]) -> None:  # noqa: ASYNC114 - started once, above
     async with trio.open_nursery() as calls:
         task_status.started(calls)
         await trio.sleep_forever()
@@ -184,15 +184,11 @@ async def _run_tool(call: Call, request: ToolCall) -> ToolReturned:
                 try:
                     await recording.finished()
                 except trio.Cancelled:
-                    await _save()
+                    with trio.move_on_after(SAVING_S, shield=True):
+                        await trio.sleep_forever()
                     raise
-            await _save()
+            with trio.move_on_after(SAVING_S, shield=True):
+                await trio.sleep_forever()
         case _:
             await trio.sleep(0.01)
     return ToolReturned(request.id, ok=True, result="")
-
-
-async def _save() -> None:
-    """A file is written whatever happens meanwhile."""
-    with trio.CancelScope(shield=True):
-        await trio.sleep(SAVING_S)

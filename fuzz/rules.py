@@ -138,6 +138,7 @@ def _check_outcome(record: Record, case: Case, cases: dict[int, Case]) -> None:
     if case.refused is not None and case.refused.reason.startswith("too many"):
         _check_full(record, case, case.refused, cases)
         return
+    _check_room(record, case, cases)
     case.endings = [*_endings(record, case)]
     # A message is saved before the call is over.
     slack = _EPSILON + (SAVING_S if record.plan.agent == "conversation" else 0.0)
@@ -255,6 +256,22 @@ def _check_full(record: Record, case: Case, refused: j.ConnectionRefused, cases:
     else:
         assert len(pending) >= record.plan.max_pending, f"{refused}, but there are {len(pending)}"
     assert refused.at == _closed(case), f"{refused}, closed at {_closed(case)}"
+
+
+def _check_room(record: Record, case: Case, cases: dict[int, Case]) -> None:
+    """A connection is let in when there is room for it."""
+    at = case.caller.wire.connected
+    others = [other for other in cases.values() if other.caller.wire.connected < at < _closed(other) - _EPSILON]
+    pending = [other for other in others if at < _known_at(other) - _EPSILON]
+    assert len(others) < record.plan.max_calls, f"port {case.port} was let in beside {len(others)}"
+    assert len(pending) < record.plan.max_pending, f"port {case.port} was let in beside {len(pending)} without UUID"
+
+
+def _known_at(case: Case) -> float:
+    """When a connection had said which call it is, or never would."""
+    times = [event.at for event in (case.started, case.refused) if event is not None]
+    times += [frame.at for frame in case.frames[:1]]
+    return min([*times, case.caller.wire.left or _closed(case), _closed(case)])
 
 
 def _is_open(case: Case, at: float) -> bool:
