@@ -286,7 +286,7 @@ def run(*arguments: str, cwd: Path) -> str:
 
 def test_the_documented_rig_runs(tmp_path: Path) -> None:
     (tmp_path / "rig.py").write_text(documented("runs: tests/test_embedding.py"))
-    assert re.fullmatch(r"transfer to sales after \d\.\d s\n", run("rig.py", cwd=tmp_path))
+    assert re.fullmatch(r"transfer to workshop after \d\.\d s\n", run("rig.py", cwd=tmp_path))
 
 
 def test_the_documented_fixture_works_in_another_project(tmp_path: Path) -> None:
