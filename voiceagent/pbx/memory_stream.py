@@ -1,8 +1,7 @@
 """A Trio stream over one end of a connection in memory, for whoever is at the other end of a line."""
 
 import operator
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Final
 
 import trio
@@ -13,16 +12,40 @@ from voiceagent.pbx.memory import MemoryEndpoint
 _CHUNK: Final = 4096
 
 
+class _Direction:
+    """Lets one task in at a time, and says what a socket raises as a stream does. Entered twice for every frame."""
+
+    def __init__(self, what: str, endpoint: MemoryEndpoint) -> None:
+        self._what = what
+        self._endpoint = endpoint
+        self._busy = False
+
+    def __enter__(self) -> None:
+        if self._busy:
+            raise trio.BusyResourceError(f"another task is {self._what} on this stream")
+        self._busy = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._busy = False
+        if isinstance(error, OSError):
+            if self._endpoint.closed:
+                raise trio.ClosedResourceError("this stream is closed") from None
+            raise trio.BrokenResourceError(str(error)) from error
+
+
 class MemoryStream(trio.abc.HalfCloseableStream):
     """Owns `endpoint`. Keeps the contract of Trio's streams; waiting is parking, nothing is polled."""
 
     def __init__(self, endpoint: MemoryEndpoint) -> None:
         self._endpoint = endpoint
         self._ended = False
-        self._busy: set[str] = set()
+        self._sending = _Direction("sending", endpoint)
+        self._receiving = _Direction("receiving", endpoint)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        with self._alone("sending"), self._translated():
+        with self._sending:
             await trio.lowlevel.checkpoint()
             self._check_sendable()
             rest = bytes(data)
@@ -31,13 +54,13 @@ class MemoryStream(trio.abc.HalfCloseableStream):
                 rest = rest[self._endpoint.send(rest) :]
 
     async def wait_send_all_might_not_block(self) -> None:
-        with self._alone("sending"), self._translated():
+        with self._sending:
             await trio.lowlevel.checkpoint()
             self._check_sendable()
             await self._endpoint.wait_writable()
 
     async def send_eof(self) -> None:
-        with self._alone("sending"), self._translated():
+        with self._sending:
             await trio.lowlevel.checkpoint()
             self._endpoint.shut_down()
             self._ended = True
@@ -46,7 +69,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         size = _CHUNK if max_bytes is None else operator.index(max_bytes)
         if size < 1:
             raise ValueError("max_bytes must be at least 1")
-        with self._alone("receiving"), self._translated():
+        with self._receiving:
             if self._endpoint.readable or self._endpoint.closed:
                 await trio.lowlevel.checkpoint()
             await self._endpoint.wait_readable()
@@ -65,23 +88,3 @@ class MemoryStream(trio.abc.HalfCloseableStream):
     def _check_sendable(self) -> None:
         if self._ended or self._endpoint.closed:
             raise trio.ClosedResourceError("nothing can be sent any more")
-
-    @contextmanager
-    def _alone(self, what: str) -> Iterator[None]:
-        if what in self._busy:
-            raise trio.BusyResourceError(f"another task is {what} on this stream")
-        self._busy.add(what)
-        try:
-            yield
-        finally:
-            self._busy.remove(what)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """What a socket raises, as what a stream raises."""
-        try:
-            yield
-        except OSError as error:
-            if self._endpoint.closed:
-                raise trio.ClosedResourceError("this stream is closed") from None
-            raise trio.BrokenResourceError(str(error)) from error
