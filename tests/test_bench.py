@@ -213,8 +213,13 @@ def test_a_run_in_which_calls_failed_is_no_run() -> None:
     ended = evolve(run, fresh=[run.fresh[0], evolve(run.fresh[1], load=load(ended_early=3))])
     assert ended.failures() == ["control: 3 calls ended early"]
     assert evolve(run, end=reading(41.0, live=2)).failures() == ["service: 2 calls are still there 11 s later"]
-    forgot = evolve(run, end=evolve(run.end, gone={"a": 100.004}))
-    assert forgot.failures() == ["service: it does not say when 3 calls were gone"]
+
+
+def test_hang_ups_before_the_service_knew_the_calls_make_a_run_worthless() -> None:
+    run = a_run()
+    run = evolve(run, end=evolve(run.end, gone={"a": 100.004}))
+    assert run.noise(Limits()) == ["3 calls were hung up before the service had read who they are"]
+    assert (len(run.release_s), run.release_all_s) == (1, 0.0)
 
 
 def test_a_receptionist_may_end_calls() -> None:
@@ -308,7 +313,7 @@ async def test_a_child_that_ends_is_an_error_and_not_a_wait() -> None:
 
 
 async def test_a_small_run_adds_up() -> None:
-    run = await attempt(Plan(calls=4, seconds=0.6, agent="echo", controls=1), "test")
+    run = await attempt(Plan(calls=4, seconds=0.4, agent="echo", controls=1), "test")
     assert run.failures() == []
     end, start = run.end, run.start
     hung_up = 8  # each call once one by one, and once with the rest

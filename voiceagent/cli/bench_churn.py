@@ -114,7 +114,9 @@ class Churned:
         }
 
 
-async def attempt(calls: int, at_once: int, overrides: Sequence[str], title: str) -> Outcome:
+async def attempt(
+    calls: int, at_once: int, overrides: Sequence[str], title: str, *, warm_up_calls: int = WARM_UP_CALLS
+) -> Outcome:
     """Make the calls. Raises BenchError when that cannot be done."""
     settings = [
         *overrides,
@@ -124,7 +126,7 @@ async def attempt(calls: int, at_once: int, overrides: Sequence[str], title: str
         f"audiosocket.max_pending={at_once + 10}",
     ]
     async with open_service_child(settings) as (service, where):
-        warm_up = await _put(ChurnSpec(**where, calls=WARM_UP_CALLS, at_once=at_once), f"{title}: warm-up")
+        warm_up = await _put(ChurnSpec(**where, calls=warm_up_calls, at_once=at_once), f"{title}: warm-up")
         if warm_up.failures:
             raise BenchError(f"calls failed: {dict(warm_up.failures)}")
         before, stock = await _look(service), process_stock(service.pid)

@@ -132,16 +132,17 @@ class Run:
     @property
     def release_s(self) -> list[float]:
         """For each call hung up while others went on: until the service had nothing left of it."""
-        load = self.service.load
-        return [self.end.gone[call] - at for call, at in load.closed.items() if at < load.rest_at]
+        return [gone - at for at, gone in self._releases() if at < self.service.load.rest_at]
 
     @property
     def release_all_s(self) -> float:
         """For the calls hung up at once: until the service had nothing left of any."""
-        load = self.service.load
-        return max(
-            (self.end.gone[call] - load.rest_at for call, at in load.closed.items() if at >= load.rest_at), default=0.0
-        )
+        rest_at = self.service.load.rest_at
+        return max((gone - rest_at for at, gone in self._releases() if at >= rest_at), default=0.0)
+
+    def _releases(self) -> list[tuple[float, float]]:
+        """When each call was hung up, and when it was gone."""
+        return [(at, self.end.gone[call]) for call, at in self.service.load.closed.items() if call in self.end.gone]
 
     @property
     def understood_share(self) -> float:
@@ -176,8 +177,6 @@ class Run:
                 found.append(f"{name}: {load.ended_early} calls ended early")
         if self.end.live:
             found.append(f"service: {self.end.live} calls are still there {self.end.at - self.over.at:.0f} s later")
-        elif missing := self.service.load.closed.keys() - self.end.gone.keys():
-            found.append(f"service: it does not say when {len(missing)} calls were gone")
         return found
 
     def noise(self, limits: Limits) -> list[str]:
@@ -189,7 +188,7 @@ class Run:
         loads = [control.load for control in self.fresh]
         if self.agent == "echo":
             loads.append(self.service.load)
-        return Noise(
+        reasons = Noise(
             generator=merged([load.own_lateness for load in loads]),
             control=self.control_lateness,
             # Of few calls nearly all the cost is waking up, which varies too much to compare halves.
@@ -197,6 +196,9 @@ class Run:
             lost=self.lost,
             others_share=self.service.others_cpu_s / self.service.wall_s / self.cpus,
         ).reasons(limits)
+        if early := self.service.load.closed.keys() - self.end.gone.keys():
+            reasons.append(f"{len(early)} calls were hung up before the service had read who they are")
+        return reasons
 
 
 #: Shares a distribution is told by.

@@ -71,7 +71,7 @@ class Churn:
                 await self._call()
                 self.completed += 1
             except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
-                what = type(error.__cause__ or error).__name__
+                what = str(error) or type(error).__name__
                 self.failures[what] = self.failures.get(what, 0) + 1
 
     async def _call(self) -> None:

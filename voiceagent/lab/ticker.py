@@ -21,18 +21,24 @@ from voiceagent.lab.measure import BUCKETS, Lateness, bucket_of
 from voiceagent.wire.audiosocket import FRAME_SECONDS
 
 
-def tick(orders: Callable[[], str | None], tell: Callable[[object], None]) -> None:
+def tick(
+    orders: Callable[[], str | None],
+    tell: Callable[[object], None],
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
     """Tick until `orders` returns "". It never waits; it returns None for nothing, and a line for a question."""
-    start, step = time.monotonic(), 0
+    start, step = clock(), 0
     counts, worst = [0] * (BUCKETS + 1), 0.0
     while (order := orders()) != "":
         if order:
             tell(asdict(Lateness(counts, worst)))
             counts, worst = [0] * (BUCKETS + 1), 0.0
-        step = max(step, int((time.monotonic() - start) / FRAME_SECONDS)) + 1
+        step = max(step, int((clock() - start) / FRAME_SECONDS)) + 1
         due = start + step * FRAME_SECONDS
-        time.sleep(max(0.0, due - time.monotonic()))
-        late = time.monotonic() - due
+        sleep(max(0.0, due - clock()))
+        late = clock() - due
         counts[bucket_of(late)] += 1
         worst = max(worst, late)
 
