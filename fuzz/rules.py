@@ -32,6 +32,8 @@ _ULAW_SURELY: Final = 110
 #: Seconds of audio in 2 s that are no flood yet, and in 1 s that surely are one.
 _FLOOD_MAYBE: Final = 6.0
 _FLOOD_SURELY: Final = 8.0
+#: A conversation that is busy has room for so many.
+_KEYS_THAT_WAIT: Final = 60
 _AGENTS_OWN: Final = ("agent hung up", "transferred", "provider failed")
 
 
@@ -176,6 +178,9 @@ def _endings(record: Record, case: Case) -> Iterator[Ending]:
     yield Ending("maximum duration", last, last + 2 * _TICK)
     yield from _pauses(case, plan.idle_s)
     yield from _ulaw(case)
+    keys = [frame.at for frame in case.frames if frame.kind == 0x03]
+    if plan.agent == "conversation" and len(keys) > _KEYS_THAT_WAIT:
+        yield Ending("overrun", keys[_KEYS_THAT_WAIT], float("inf"), surely=False)
 
 
 def _beginning(case: Case) -> Sent | None:
@@ -394,7 +399,7 @@ def _check_flood(record: Record, case: Case, ended: j.CallEnded) -> None:
     if record.plan.agent == "echo" and largest < 0.5 and _most_in(read, 1.0 - _TICK) > _FLOOD_SURELY:
         assert dropped, f"port {case.port}: nothing was dropped in a flood"
     call = next(call for call in record.calls if call.peer == f"127.0.0.1:{case.port}")
-    most = max(2.0, max((seconds for _, seconds in audio), default=0.0))
+    most = max(2.0, max((len(frame.payload) / 16000 for frame in case.frames if frame.kind == 0x10), default=0.0))
     assert call.line.inbox_peak <= most + _EPSILON, f"port {case.port}: {call.line.inbox_peak} s waited"
 
 

@@ -17,14 +17,6 @@ def test_whatever_callers_do_the_rules_hold_and_nothing_is_left(plan: Plan) -> N
     check(plan)
 
 
-#: Found and not yet dealt with: the file's name and what happens.
-_KNOWN = {
-    "keys-while-a-message-is-saved": "64 events fill up while a tool cannot be interrupted: the call crashes",
-}
-
-
 @pytest.mark.parametrize("path", corpus.files("service"), ids=lambda path: path.stem)
-def test_what_failed_once_does_not_fail_again(path: Path, request: pytest.FixtureRequest) -> None:
-    if path.stem in _KNOWN:
-        request.applymarker(pytest.mark.xfail(reason=_KNOWN[path.stem], strict=True))
+def test_what_failed_once_does_not_fail_again(path: Path) -> None:
     check(from_json(corpus.read(path)))
