@@ -114,9 +114,9 @@ def test_a_question_while_booking_is_answered_and_the_booking_goes_on(caller: Ca
 
     assert caller.says("when are you open").endswith(" So, which day would you like to come?")
     assert caller.says("friday") == "At what time?"
-    assert caller.says("where are you").endswith(" So, at what time would you like to come?")
+    assert caller.says("where is your shop").endswith(" So, at what time would you like to come?")
     assert caller.says("at ten o'clock") == "Friday at ten o'clock, is that right?"
-    assert caller.says("where are you").endswith(" Friday at ten o'clock, is that right?")
+    assert caller.says("where is your shop").endswith(" Friday at ten o'clock, is that right?")
     caller.says("yes")
     assert caller.asked == ("note", {"kind": "booking", "day": "friday", "hour": "10:00"})
 
