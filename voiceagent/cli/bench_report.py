@@ -96,7 +96,7 @@ def _costs(data: dict[str, Any]) -> list[str]:
     return [
         line("CPU-ms per call-second", f"service {cpu['service']:.2f}, control {cpu['control']:.2f}"),
         line("  ratio", f"{cpu['ratio']:.2f}"),
-        # glibc maps asyncio's 256 KB read buffer anew at each read, until one has been freed whole: at the first EOF.
+        # glibc gives asyncio's 256 KB read buffer back at each read, until one has been freed whole: at the first EOF.
         line(
             "  once calls have ended",
             f"control {cpu['control_after_calls_ended']:.2f} (its read buffers are kept), "
