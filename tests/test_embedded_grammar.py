@@ -74,6 +74,8 @@ def dictionary() -> Pronunciations:
         ("'bout", ("B AW T",)),  # the first line of the file
         ("zywicki", ("Z IH W IH K IY",)),  # the last
         ("zzzz", ("Z Z",)),  # beyond the last
+        ("sales", ("S EY L Z", "S EY L D")),
+        ("thursday", ("TH ER Z D EY", "TH ER D D EY", "TH UH Z D EY", "TH ER Z D IY", "TH ER D D IY", "TH UH Z D IY")),
         ("ma", ("M AA",)),  # the beginning of others
     ],
 )

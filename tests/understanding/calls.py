@@ -82,12 +82,14 @@ class Rig:
     phone: Telephone
 
     async def run_errand(self, errand: Errand, voice: Voice) -> Outcome:
-        """One call from greeting to its end. The caller says again what was not understood, a little slower."""
+        """One call from greeting to its end. The caller says again, or in other words, what was not understood."""
         agent, log, used = Agent(self.flow), list[str](), Counter[Answer]()
+        answer: Answer | None = None
         heard = await agent.answer(CallOpened())
         log.append(f"agent: {heard}")
         while not agent.ended and len(log) < 2 * _MAX_TURNS:
-            answer = next(each for each in errand.answers if re.search(each.when, heard, re.IGNORECASE))
+            if answer is None or _NOT_UNDERSTOOD not in heard:
+                answer = next(each for each in errand.answers if re.search(each.when, heard, re.IGNORECASE))
             again = used[answer] > 0
             used[answer] += 1
             said = (answer.again or answer.first) if again and used[answer] % 2 == 0 else answer.first
@@ -100,6 +102,7 @@ class Rig:
                     log.append(f"agent: {heard}")
             if not turns:
                 log += [f"caller: {said} [no turn]", "agent: "]
+                heard = _NOT_UNDERSTOOD
         return Outcome(_reached(errand, agent), tuple(log))
 
     async def is_acted_upon(self, said: str, voice: Voice, state: str) -> Outcome:

@@ -12,9 +12,9 @@ from attrs import frozen
 from voiceagent.providers.embedded.grammar import ASIDES
 
 #: A logistic regression on synthetic callers, clean and at 20 dB (docs/speech.md): see `doubt`.
-_WORDS, _WORST_SILENCE, _SILENCES, _SECONDS = 0.90, 0.46, 5.7, 1.0
+_WORDS, _WORST_SILENCE, _SILENCES, _SECONDS = 1.07, 0.25, 7.5, 1.5
 #: More doubt than this is too much. Lower: more callers are asked again, less nonsense is acted upon.
-TOO_MUCH: Final = 7.4
+TOO_MUCH: Final = 10.1
 _SILENCE: Final = "<sil>"
 
 

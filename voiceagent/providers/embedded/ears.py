@@ -35,9 +35,9 @@ _SETTINGS: Final = {
     "fwdflat": False,  # these two passes would begin only at the end of the turn, and take up to a second
     "bestpath": False,
     "cmninit": _SPECTRUM,
-    "beam": 1e-60,  # wider than usual: the search space is small, the audio poor
-    "pbeam": 1e-60,
-    "wbeam": 1e-40,
+    "beam": 1e-80,  # wider than usual: the search space is small, the audio poor
+    "pbeam": 1e-80,
+    "wbeam": 1e-60,
     "loglevel": "FATAL",
 }
 

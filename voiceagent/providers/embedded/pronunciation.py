@@ -20,6 +20,8 @@ _SPELLINGS: Final = {
     )
 }
 _LONGEST: Final = max(map(len, _SPELLINGS))
+_LOST_Z: Final = re.compile(r"(?<=\b[LMN] )Z$|\bZ(?= D\b)")
+_LOST_R: Final = re.compile(r"\bER(?= Z\b)")
 _LETTER: Final = re.compile(r"[a-z']+")
 
 
@@ -32,9 +34,12 @@ class Pronunciations:
         self._known: dict[str, tuple[str, ...]] = {}  # of the words of flows: hundreds
 
     def of(self, word: str) -> tuple[str, ...]:
-        """Every pronunciation of `word`, each as phones separated by spaces; one at least."""
+        """Every pronunciation of `word`, each as phones separated by spaces; one at least, the best first."""
         if word not in self._known:
-            self._known[word] = tuple(self._find(word)) or (spell(word),)
+            found = tuple(self._find(word)) or (spell(word),)
+            self._known[word] = tuple(
+                dict.fromkeys(variant for phones in found for variant in on_the_telephone(phones))
+            )
         return self._known[word]
 
     def _find(self, word: str) -> Iterator[str]:
@@ -60,6 +65,13 @@ class Pronunciations:
             else:
                 high = middle
         return low
+
+
+def on_the_telephone(phones: str) -> Iterator[str]:
+    """`phones`, and how they sound when what is above 4 kHz is gone: z after or before other voiced sounds like d."""
+    yield phones
+    yield _LOST_Z.sub("D", phones)
+    yield _LOST_R.sub("UH", phones)
 
 
 def spell(word: str) -> str:
