@@ -175,6 +175,43 @@ async def test_a_worker_that_cannot_start_is_a_clear_error() -> None:
 
 
 @within(30)
+async def test_a_process_that_cannot_be_spawned_is_a_failed_start_and_tried_again(tmp_path: Path) -> None:
+    program = tmp_path / "python"
+    _, *arguments = fake_worker(ECHO)
+    command = [str(program), *arguments]
+    with pytest.raises(ProviderError, match=r"x: a process could not be started: .*No such file"):
+        async with open_workers("x", command, 1, journal=lambda _: None, limits=LIMITS):
+            pytest.fail("it started")
+    events: list[Event] = []
+    program.symlink_to(sys.executable)
+    async with open_workers("x", command, 1, journal=events.append, limits=LIMITS) as (worker,):
+        program.unlink()
+        assert worker.pid
+        os.kill(worker.pid, signal.SIGKILL)
+        while len(events) < 4:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        program.symlink_to(sys.executable)
+        assert await ask(worker, "back again") == "back again"
+    reasons = [event.reason for event in events if isinstance(event, WorkerRestarted)]
+    assert reasons[0] == "the worker ended by itself"
+    assert all("could not be started" in reason for reason in reasons[1:])
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), RuntimeError("can't start new thread")])
+@within(30)
+async def test_a_machine_without_room_for_a_process_is_a_clear_error(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(trio.lowlevel, "open_process", refuse)
+    with pytest.raises(ProviderError, match=str(error.args[-1])):
+        async with open_workers("x", fake_worker(ECHO), 2, journal=lambda _: None, limits=LIMITS):
+            pytest.fail("it started")
+
+
+@within(30)
 async def test_errors_of_the_user_pass_through_unwrapped() -> None:
     with pytest.raises(KeyError):
         async with open_workers("x", fake_worker(ECHO), 1, journal=lambda _: None, limits=LIMITS):

@@ -11,6 +11,10 @@ from attrs import frozen
 _TAIL_BYTES: Final = 2000
 
 
+class SpawnError(Exception):
+    """The machine has no room for a process now, or the program is not there."""
+
+
 @frozen
 class Child:
     process: trio.Process
@@ -30,11 +34,15 @@ async def open_child(command: Sequence[str], *, grace_s: float) -> AsyncIterator
     """`command` in a session of its own (a terminal's Ctrl-C does not reach it).
 
     Leaving closes its stdin, gives it `grace_s` seconds to end, then kills it; also when cancelled.
+    Entering raises SpawnError.
     """
     pipe = subprocess.PIPE
-    process = await trio.lowlevel.open_process(
-        list(command), stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-    )
+    try:
+        process = await trio.lowlevel.open_process(
+            list(command), stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
+    except (OSError, RuntimeError) as error:  # RuntimeError: no room even for the thread that would start it
+        raise SpawnError(f"a process could not be started: {error}") from error
     if not (process.stdin and process.stdout and process.stderr):
         raise RuntimeError("a process was opened without its pipes")
     child = Child(process, process.stdin, process.stdout, process.stderr)

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from voiceagent.journal import Journal, WorkerRestarted
 from voiceagent.ports import ProviderError
-from voiceagent.providers.embedded.child import Child, open_child
+from voiceagent.providers.embedded.child import Child, SpawnError, open_child
 from voiceagent.providers.embedded.messages import (
     ABANDON,
     ERROR,
@@ -180,8 +180,11 @@ class Worker:
         failures, first = 0, True
         while True:
             started_at = trio.current_time()
-            async with open_child(self._command, grace_s=self.limits.grace_s) as child:
-                reason = await self._use(child, task_status if first else None)
+            try:
+                async with open_child(self._command, grace_s=self.limits.grace_s) as child:
+                    reason = await self._use(child, task_status if first else None)
+            except SpawnError as error:
+                reason = str(error)
             for job in self._jobs.values():
                 job.fail(reason)
             self._jobs.clear()
