@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.embedded_processes import children, open_descriptors, within
+from tests.embedded_processes import LIMITS, children, fake_worker, open_descriptors, within
 from voiceagent.audio.pcm import Pcm, silence
 from voiceagent.audio.resample import resample
 from voiceagent.journal import Event, WorkerRestarted
 from voiceagent.ports import Expectation, ProviderError, SpeechToText
 from voiceagent.providers.embedded import EmbeddedOptions, open_speech_to_text, open_text_to_speech
 from voiceagent.providers.embedded.listening import SphinxSpeechToText
+from voiceagent.providers.embedded.worker import open_workers
 from voiceagent.wire.g711 import decode_ulaw, encode_ulaw
 
 OPTIONS = EmbeddedOptions(recognisers=1)
@@ -171,6 +172,44 @@ async def test_a_killed_worker_fails_the_turn_and_the_next_is_understood() -> No
                 await recognition.finish()
         assert await recognise(stt, turn) == APPOINTMENT
     assert [type(event) for event in events] == [WorkerRestarted]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        ("T", b"not json"),
+        ("T", b'{"words": 1}'),
+        ("T", b'{"text": 1}'),
+        ("T", b"[]"),
+        ("T", b"\xff"),
+        ("T", b"[" * 100_000),
+        ("E", b""),
+        ("A", b"\0"),
+        ("R", b""),
+    ],
+)
+@within(60)
+async def test_nonsense_from_a_worker_fails_the_turn_and_the_worker_is_replaced(nonsense: tuple[str, bytes]) -> None:
+    kind, payload = nonsense
+    body = f"""
+put(b"R", 0)
+while True:
+    kind, job, payload = get()
+    if kind == b"F": put({kind.encode()!r}, job, {payload!r})
+"""
+    events: list[Event] = []
+    async with open_workers("sphinx", fake_worker(body), 1, journal=events.append, limits=LIMITS) as workers:
+        stt = SphinxSpeechToText(workers)
+        before = workers[0].pid
+        with pytest.raises(ProviderError, match="sphinx: the worker wrote nonsense"):
+            await recognise(stt, silence(8000, 0.1))
+        while not events:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        await workers[0].wait_available()
+        assert workers[0].pid != before
+    assert [event.reason[:25] for event in events if isinstance(event, WorkerRestarted)] == [
+        "the worker wrote nonsense"
+    ]
 
 
 @within(60)

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.embedded_processes import children, process_state, within
+from tests.embedded_processes import LIMITS, children, fake_worker, process_state, within
 from voiceagent.audio.pcm import level_dbfs
 from voiceagent.journal import Event, WorkerRestarted
 from voiceagent.ports import ProviderError, TextToSpeech
 from voiceagent.providers.embedded import EmbeddedOptions, open_text_to_speech, speaking
+from voiceagent.providers.embedded.worker import open_workers
 
 
 def ignore(_: Event) -> None:
@@ -189,3 +190,37 @@ async def test_ctrl_c_in_the_terminal_does_not_reach_the_worker() -> None:
         os.kill(pid, signal.SIGINT)
         assert await say(tts, "still here")
         assert children() == {pid}
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        'put(b"A", job, b"odd")',
+        'put(b"A", job)',
+        'put(b"T", job, b"{}")',
+        'put(b"R", job)',
+        "while True: put(b'A', job, bytes(100000))",
+    ],
+)
+@within(30)
+async def test_nonsense_from_a_worker_fails_the_sentence_and_the_worker_is_replaced(nonsense: str) -> None:
+    body = f"""
+put(b"R", 0)
+while True:
+    kind, job, payload = get()
+    if kind != b"O": continue
+    if b"nonsense" not in payload:
+        put(b"A", job, b"ab"); put(b"E", job)
+        continue
+    {nonsense}
+    put(b"E", job)
+"""
+    events: list[Event] = []
+    async with open_workers("espeak", fake_worker(body), 1, journal=events.append, limits=LIMITS) as (worker,):
+        tts = speaking.EspeakTextToSpeech(worker, EmbeddedOptions())
+        with pytest.raises(ProviderError, match="espeak: the worker wrote"):
+            await say(tts, "nonsense")
+        while not events:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        assert await say(tts, "sense") == b"ab"
+    assert len(events) == 1

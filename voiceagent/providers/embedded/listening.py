@@ -13,7 +13,7 @@ from attrs import define, frozen
 from voiceagent.audio.pcm import Pcm
 from voiceagent.journal import Journal
 from voiceagent.ports import Expectation, Transcript
-from voiceagent.providers.embedded.messages import AUDIO, FINISH
+from voiceagent.providers.embedded.messages import AUDIO, FINISH, TEXT, Message
 from voiceagent.providers.embedded.options import EmbeddedOptions
 from voiceagent.providers.embedded.worker import Job, Worker, open_workers
 
@@ -34,7 +34,21 @@ class SphinxRecognition:
     async def finish(self) -> Transcript:
         self._job.send_control(FINISH)
         message = await self._job.receive()
-        return Transcript(json.loads(message.payload)["text"])
+        if (text := _text(message)) is None:
+            raise self._job.reject(message)
+        return Transcript(text)
+
+
+def _text(message: Message) -> str | None:
+    """The words of a TEXT; None when `message` is none."""
+    if message.kind != TEXT:
+        return None
+    try:
+        found = json.loads(message.payload)
+    except (ValueError, RecursionError):  # RecursionError: brackets within brackets
+        return None
+    text = found.get("text") if isinstance(found, dict) else None
+    return text if isinstance(text, str) else None
 
 
 @frozen

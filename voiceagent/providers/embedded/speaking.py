@@ -11,9 +11,9 @@ from attrs import frozen
 
 from voiceagent.audio.pcm import Pcm
 from voiceagent.journal import Journal
-from voiceagent.providers.embedded.messages import AUDIO
+from voiceagent.providers.embedded.messages import AUDIO, END
 from voiceagent.providers.embedded.options import EmbeddedOptions
-from voiceagent.providers.embedded.worker import Worker, open_workers
+from voiceagent.providers.embedded.worker import INBOX_BYTES, Worker, open_workers
 
 #: Characters per request: about 30 s of speech (1.4 MB), 50 ms of work. Longer texts are cut at spaces.
 MAX_CHARACTERS: Final = 400
@@ -54,11 +54,15 @@ class EspeakTextToSpeech:
         options = self._options
         request = {"text": text, "voice": options.voice, "pitch": options.pitch, "speed": options.speed}
         await self._worker.wait_available()
-        collected: list[bytes] = []
+        collected = bytearray()  # at most INBOX_BYTES
         with self._worker.open_job(json.dumps(request).encode()) as job:
             while (message := await job.receive()).kind == AUDIO:
-                collected.append(message.payload)
-        return b"".join(collected)
+                collected += message.payload
+                if not message.payload or len(message.payload) % 2 or len(collected) > INBOX_BYTES:
+                    raise job.reject(message)
+            if message.kind != END:
+                raise job.reject(message)
+        return bytes(collected)
 
 
 def _pieces(text: str) -> Iterator[str]:

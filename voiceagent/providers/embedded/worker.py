@@ -90,6 +90,13 @@ class Job:
             raise ProviderError(self._worker.provider, message.payload.decode(errors="replace"))
         return message
 
+    def reject(self, message: Message) -> ProviderError:
+        """The error to raise for a message that makes no sense here. Its worker cannot be trusted: it is replaced."""
+        what = f"the worker wrote nonsense: {message.kind!r} {message.payload[:40]!r}"
+        if not self._failure:  # else that worker is gone already
+            self._worker.condemn(what)
+        return ProviderError(self._worker.provider, what)
+
     def deliver(self, message: Message) -> bool:
         """The worker's side: a message for this job. False: more than a job may hold."""
         self._inbox.append(message)
@@ -171,8 +178,13 @@ class Worker:
         self._posted.set()
 
     def kill_if_silent_since(self, when: float) -> None:
-        if self._process and self._heard_at < when:
-            self._condemned = f"the worker hung: no sign of life for {trio.current_time() - self._heard_at:.1f} s"
+        if self._heard_at < when:
+            self.condemn(f"the worker hung: no sign of life for {trio.current_time() - self._heard_at:.1f} s")
+
+    def condemn(self, reason: str) -> None:
+        """Kill the process, if there is one; its jobs fail with `reason`, and another takes its place."""
+        if self._process:
+            self._condemned = reason
             self._process.kill()
 
     async def supervise(self, task_status: trio.TaskStatus[None]) -> None:
@@ -237,7 +249,7 @@ class Worker:
                 except NonsenseError as error:
                     return str(error)
                 if messages:
-                    return "" if messages[0].kind == READY else messages[0].payload.decode(errors="replace")
+                    return _readiness(messages[0])
             return "the worker ended before it was ready"
         return f"the worker was not ready within {self.limits.start_s:g} s"
 
@@ -265,6 +277,14 @@ class Worker:
                 await self._posted.wait()
         except trio.BrokenResourceError:
             pass  # the process has ended; its stdout says so too
+
+
+def _readiness(message: Message) -> str:
+    if message.kind == READY:
+        return ""
+    if message.kind == ERROR:
+        return message.payload.decode(errors="replace")
+    return f"the worker was not ready when it wrote {message.kind!r}"
 
 
 @asynccontextmanager
