@@ -153,8 +153,7 @@ async def test_a_worker_that_reads_nothing_costs_audio_not_memory() -> None:
         with worker.open_job(b"") as job:
             chunk = bytes(1 << 19)
             taken = sum(job.send_nowait(b"A", chunk) for _ in range(40))
-            assert taken * len(chunk) <= OUTBOX_BYTES
-            assert worker.dropped == 40 - taken
+            assert 0 < taken * len(chunk) <= OUTBOX_BYTES
 
 
 @within(30)

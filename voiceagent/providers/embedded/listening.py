@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from attrs import define, frozen
+from attrs import frozen
 
 from voiceagent.audio.pcm import Pcm
 from voiceagent.journal import Journal
@@ -20,16 +20,14 @@ from voiceagent.providers.embedded.worker import Job, Worker, open_workers
 _COMMAND: Final = (sys.executable, "-P", "-m", "voiceagent.providers.embedded.listen_worker")
 
 
-@define
+@frozen
 class SphinxRecognition:
-    """ports.Recognition. Audio that finds no room on the way to a worker that is far behind is dropped and counted."""
+    """ports.Recognition. Audio that finds no room on the way to a worker that is far behind is lost."""
 
     _job: Job
-    dropped: int = 0  # chunks
 
     async def send(self, audio: Pcm) -> None:
-        if not self._job.send_nowait(AUDIO, struct.pack("<I", audio.rate) + audio.data):
-            self.dropped += 1
+        self._job.send_nowait(AUDIO, struct.pack("<I", audio.rate) + audio.data)
 
     async def finish(self) -> Transcript:
         self._job.send_control(FINISH)

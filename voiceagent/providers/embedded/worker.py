@@ -26,7 +26,7 @@ from voiceagent.providers.embedded.messages import (
     encode,
 )
 
-#: Bytes waiting for a worker. 20 callers at 8 kHz for 13 s; audio that does not fit is dropped and counted.
+#: Bytes waiting for a worker. 20 callers at 8 kHz for 13 s; audio that does not fit is lost.
 OUTBOX_BYTES: Final = 4 << 20
 #: Bytes of results a job may hold unread: 95 s of speech at 22.05 kHz. More is nonsense.
 INBOX_BYTES: Final = 4 << 20
@@ -116,7 +116,6 @@ class Worker:
     def __init__(self, provider: str, command: Sequence[str], *, journal: Journal, limits: Limits) -> None:
         self.provider = provider
         self.limits = limits
-        self.dropped = 0  # messages that found no room
         self._command = tuple(command)
         self._journal = journal
         self._jobs: dict[int, Job] = {}
@@ -163,9 +162,8 @@ class Worker:
                 self.post_control(Message(ABANDON, job.number))
 
     def post_nowait(self, message: Message) -> bool:
-        """Queue a message; False and counted when there is no room."""
+        """Queue a message; False when there is no room."""
         if self._outbox_bytes + len(message.payload) > OUTBOX_BYTES:
-            self.dropped += 1
             return False
         self.post_control(message)
         return True
