@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -143,6 +144,27 @@ async def test_an_abandoned_job_leaves_the_worker_usable_and_its_answer_goes_now
             assert scope.cancelled_caught
         assert await ask(worker, "fresh") == "fresh"
         assert worker.busy == 0
+
+
+@pytest.mark.parametrize("answer", [b"T", b"E", b"!"])
+@within(30)
+async def test_only_a_job_that_is_unfinished_is_abandoned(answer: bytes) -> None:
+    counting = f"""
+put(b"R", 0)
+abandoned = 0
+while True:
+    kind, job, payload = get()
+    if kind == b"X": abandoned += 1
+    if payload == b"how many": put(b"T", job, str(abandoned).encode())
+    if payload == b"answer": put({answer!r}, job)
+"""
+    async with open_workers("x", fake_worker(counting), 1, journal=lambda _: None, limits=LIMITS) as (worker,):
+        with suppress(ProviderError):
+            await ask(worker, "answer")
+        assert await ask(worker, "how many") == "0"
+        with worker.open_job(b"never mind"):
+            pass
+        assert await ask(worker, "how many") == "1"
 
 
 @within(30)

@@ -50,7 +50,7 @@ def main() -> None:
                 raise ValueError(f"more than {MAX_TURNS} turns at once")
             turns[message.job] = Turn(pool, _expectation(message.payload))
         elif turn is None:
-            return  # it could not be opened: that has been said
+            return  # it has ended with an ERROR: that has been said
         elif message.kind == AUDIO:
             (rate,) = struct.unpack_from("<I", message.payload)
             turn.hear(rate, message.payload[4:])
@@ -68,6 +68,7 @@ def main() -> None:
             try:
                 handle(message)
             except ValueError as error:
+                turns.pop(message.job, None)  # an ERROR ends it: nothing more will come for it that matters
                 _write(Message(ERROR, message.job, str(error).encode()))
             if time.monotonic() - said_at > _ALIVE_S:
                 _write(Message(ALIVE, 0))

@@ -22,6 +22,9 @@ END: Final = b"E"  # the job's audio is complete, which ends it
 ALIVE: Final = b"P"  # progress without a result yet (job 0)
 ERROR: Final = b"!"  # the job (0: the worker) cannot be done; payload: why, UTF-8
 
+#: After these a job is done and the worker knows it no more.
+LAST: Final = frozenset((TEXT, END, ERROR))
+
 #: Longest payload in bytes, either way; anything longer is nonsense.
 MAX_PAYLOAD: Final = 1 << 20
 

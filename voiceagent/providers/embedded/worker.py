@@ -18,6 +18,7 @@ from voiceagent.providers.embedded.child import Child, SpawnError, open_child
 from voiceagent.providers.embedded.messages import (
     ABANDON,
     ERROR,
+    LAST,
     OPEN,
     READY,
     Decoder,
@@ -57,6 +58,7 @@ class Job:
     _worker: "Worker"
     _inbox: deque[Message] = field(factory=deque)  # at most INBOX_BYTES, checked by the worker
     _inbox_bytes: int = 0
+    answered: bool = False
     _failure: str = ""
     _changed: trio.Event = field(factory=trio.Event)
 
@@ -99,6 +101,7 @@ class Job:
 
     def deliver(self, message: Message) -> bool:
         """The worker's side: a message for this job. False: more than a job may hold."""
+        self.answered = self.answered or message.kind in LAST
         self._inbox.append(message)
         self._inbox_bytes += len(message.payload)
         self._changed.set()
@@ -158,7 +161,7 @@ class Worker:
         try:
             yield job
         finally:
-            if self._jobs.pop(job.number, None):
+            if self._jobs.pop(job.number, None) and not job.answered:
                 self.post_control(Message(ABANDON, job.number))
 
     def post_nowait(self, message: Message) -> bool:
