@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from tests.embedded_processes import LIMITS, children, fake_worker, process_stat
 from voiceagent.audio.pcm import level_dbfs
 from voiceagent.journal import Event, WorkerRestarted
 from voiceagent.ports import ProviderError, TextToSpeech
-from voiceagent.providers.embedded import EmbeddedOptions, open_text_to_speech, speaking
+from voiceagent.providers.embedded import EmbeddedOptions, open_speech_to_text, open_text_to_speech, speaking
+from voiceagent.providers.embedded.messages import ABANDON, END, OPEN, Decoder, Message, encode
 from voiceagent.providers.embedded.worker import open_workers
 
 
@@ -224,3 +226,39 @@ while True:
             await trio.testing.wait_all_tasks_blocked(0.01)
         assert await say(tts, "sense") == b"ab"
     assert len(events) == 1
+
+
+@within(30)
+async def test_sentences_abandoned_before_their_turn_are_not_spoken() -> None:
+    request = b'{"text": "no longer wanted", "voice": "en-us", "pitch": 50, "speed": 170}'
+    burst = b"".join(encode(Message(OPEN, job, request)) for job in range(1, 301))
+    burst += b"".join(encode(Message(ABANDON, job)) for job in range(1, 300))
+    end, pipe = os.pipe()
+    with os.fdopen(pipe, "wb", buffering=0) as stdin, os.fdopen(end, "rb") as other_end:
+        assert stdin.write(burst) == len(burst)  # all of it is in the pipe when the program first looks
+        program = Path(speaking.__file__).with_name("espeak_worker.py")
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-P", str(program)], stdin=other_end, stdout=subprocess.PIPE
+        )
+        assert process.stdout
+        decoder, jobs, ended = Decoder(), set[int](), False
+        async with process.stdout:
+            while not ended:
+                for message in decoder.receive_data(await process.stdout.receive_some()):
+                    jobs.add(message.job)
+                    ended = message == Message(END, 300)
+            stdin.close()
+            assert await process.wait() == 0
+    assert jobs == {0, 300}
+
+
+@within(30)
+async def test_speech_yields_the_processor_to_the_media_clock() -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    async with (
+        open_text_to_speech("espeak", EmbeddedOptions(), journal=ignore),
+        open_speech_to_text("sphinx", EmbeddedOptions(recognisers=1), journal=ignore),
+    ):
+        workers = children()
+        assert len(workers) == 2
+        assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in workers} == {min(own + 5, 19)}

@@ -29,12 +29,15 @@ from voiceagent.providers.embedded.messages import (
 
 #: Turns at once; each takes about 4 MB.
 MAX_TURNS: Final = 32
+#: The media clock's frames are due within milliseconds: where cores are scarce, recognition yields to it.
+_NICENESS: Final = 5
 #: Seconds between signs of life while busy.
 _ALIVE_S: Final = 0.5
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's business; it closes stdin
+    os.nice(_NICENESS)
     try:
         from voiceagent.providers.embedded.ears import EarsPool, Turn  # here, so that a missing library is reported
     except ImportError as error:
