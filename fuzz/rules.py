@@ -176,7 +176,7 @@ def _endings(record: Record, case: Case) -> Iterator[Ending]:
     yield Ending("call already connected", identified, identified + _TICK, surely=False)
     last = identified + plan.max_call_s
     yield Ending("maximum duration", last, last + 2 * _TICK)
-    yield from _pauses(case, plan.idle_s)
+    yield from _pauses(case, identified, plan.idle_s)
     yield from _ulaw(case)
     keys = [frame.at for frame in case.frames if frame.kind == 0x03]
     if plan.agent == "conversation" and len(keys) > _KEYS_THAT_WAIT:
@@ -217,10 +217,9 @@ def _read(what: str, at: float) -> Ending:
     return Ending(what, at, at + _TICK)
 
 
-def _pauses(case: Case, idle_s: float) -> Iterator[Ending]:
-    """Times when nothing came for too long."""
-    wire = case.caller.wire
-    times = [wire.connected, *(at for at, _ in wire.sent), float("inf")]
+def _pauses(case: Case, identified: float, idle_s: float) -> Iterator[Ending]:
+    """Times in the call when nothing came for too long."""
+    times = [*(at for at, _ in case.caller.wire.sent if at >= identified), float("inf")]
     for before, after in pairwise(times):
         if after - before > idle_s - _TICK:
             yield Ending(
