@@ -29,11 +29,15 @@ from voiceagent.pbx.line import Line
 from voiceagent.pipeline.conversation import Phrase
 from voiceagent.pipeline.hearing import EarEvent, Hearing
 from voiceagent.turns.endpointing import Endpointing
-from voiceagent.wire.audiosocket import Dtmf, encode_message
+from voiceagent.wire.audiosocket import Dtmf, encode_audio, encode_message
 
 FLOW = load_flow(flow_path("reception", Path()))
 SILENCE_S = 0.6
 EventT = TypeVar("EventT", bound=j.Event)
+
+
+async def write_at_once(write: Callable[[], None]) -> None:
+    write()
 
 
 @attrs.define
@@ -60,7 +64,7 @@ class Rig:
             admission=Admission(self.max_calls, 3, (ip_network("127.0.0.0/8"),)),
             agent=self.agent or self.receptionist(),
             limits=CallLimits(self.max_call_s, self.idle_s),
-            run_tool=Tools(self.directory, self.events.append).run,
+            run_tool=Tools(self.directory, self.events.append, write_at_once).run,
             journal=self.events.append,
         )
         async with trio.open_nursery() as engine:
@@ -493,3 +497,59 @@ async def test_more_keys_than_the_conversation_can_take_end_the_line(rig: Rig, a
         await hearing.run()
     assert line.ended is not None
     assert line.ended.cause == "overrun"
+
+
+async def test_a_caller_who_speaks_on_while_he_is_recognised_is_not_talked_over(
+    rig: Rig, autojump_clock: MockClock
+) -> None:
+    rig.stt.delay_s = 1.0
+    async with rig.running():
+        peer = await rig.dial()
+        await rig.greeted(peer)
+        rig.stt.texts.extend(["when are you open", "goodbye"])
+        await peer.talk("#" * 25 + "." * 35)
+        spoken = trio.current_time()
+        await peer.talk("#" * 150)
+        assert not [at for at, _ in peer.speech if at > spoken + 0.3]
+        await rig.listen(peer, lambda: peer.over is not None)
+    assert [said.text for said in rig.all(j.CallerSaid)] == ["when are you open", "goodbye"]
+    assert rig.end.cause == "agent hung up"
+
+
+async def test_a_change_of_rate_in_the_middle_of_a_turn_does_not_leave_the_agent_mute(
+    rig: Rig, autojump_clock: MockClock
+) -> None:
+    async with rig.running():
+        peer = await rig.dial()
+        await rig.greeted(peer)
+        await peer.talk("#" * 25)
+        before = len(rig.all(j.AgentSaid))
+        for _ in range(10):
+            peer.send(encode_audio(16000, bytes(640)))
+            await peer.talk(" ")
+        await rig.listen(peer, lambda: len(rig.all(j.AgentSaid)) > before, within=10)
+
+
+async def test_failures_that_are_not_in_a_row_do_not_end_the_call(rig: Rig, autojump_clock: MockClock) -> None:
+    async with rig.running():
+        peer = await rig.dial()
+        await rig.greeted(peer)
+        for error in provider_errors(4):
+            await rig.say(peer, error)
+            rig.stt.texts.append("how do i get to you")
+            await peer.talk("#" * 25 + "." * 90)  # the answer has begun when he fails to be heard again
+        assert len(rig.router.calls) == 1
+
+
+async def test_a_refused_caller_who_goes_on_sending_finds_no_reset(rig: Rig, autojump_clock: MockClock) -> None:
+    rig.max_calls = 1
+    async with rig.running():
+        first = await rig.dial()
+        second = rig.call()
+        second.identify()
+        await first.talk("..")
+        second.poll()
+        assert (second.hung_up, second.over) == (True, "eof")
+        second.send(encode_audio(8000, bytes(320)))
+        await first.talk("..")
+        second.end.close()

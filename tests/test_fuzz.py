@@ -96,9 +96,9 @@ def test_the_same_seed_makes_the_same_streams() -> None:
 def ignore_second_uuids(patch: pytest.MonkeyPatch) -> None:
     take = Line._take
 
-    def tolerant(line: Line, message: Message) -> None:
+    def tolerant(line: Line, message: Message, now: float) -> None:
         if line.identity is None or not isinstance(message, Identity):
-            take(line, message)
+            take(line, message, now)
 
     patch.setattr(Line, "_take", tolerant)
 
@@ -148,10 +148,10 @@ def leave_a_task(patch: pytest.MonkeyPatch) -> None:
 def trip_over_odd_frames(patch: pytest.MonkeyPatch) -> None:
     take = Line._take
 
-    def clumsy(line: Line, message: Message) -> None:
+    def clumsy(line: Line, message: Message, now: float) -> None:
         if message == Ignored("odd audio"):
             raise IndexError("planted")
-        take(line, message)
+        take(line, message, now)
 
     patch.setattr(Line, "_take", clumsy)
 
@@ -159,9 +159,9 @@ def trip_over_odd_frames(patch: pytest.MonkeyPatch) -> None:
 def count_wrongly(patch: pytest.MonkeyPatch) -> None:
     take = Line._take
 
-    def blind(line: Line, message: Message) -> None:
+    def blind(line: Line, message: Message, now: float) -> None:
         if message != Ignored("odd audio"):
-            take(line, message)
+            take(line, message, now)
 
     patch.setattr(Line, "_take", blind)
 

@@ -299,3 +299,41 @@ async def accepted(server: socket.socket) -> tuple[Line, socket.socket]:
     far_end.close()
     connection, _ = server.accept()
     return Line(SocketEndpoint(connection), peer="loopback"), far_end_moved
+
+
+async def test_0x00_that_finds_no_room_is_sent_once_there_is_some(autojump_clock: MockClock) -> None:
+    async with connected() as (peer, line, _):
+        peer.end.limit(0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(line.hang_up)
+            await trio.sleep(0.1)
+            peer.end.limit(65536)
+            await peer.talk("     ")
+            assert peer.hung_up
+            peer.end.close()
+
+
+async def test_a_flood_of_tiny_frames_is_worked_off_in_portions(autojump_clock: MockClock) -> None:
+    async with connected() as (peer, line, _):
+        peer.send(encode_frame(0x44, b"") * 1000 + silence_frame(8000))
+        await peer.talk(" ")
+        assert 0 < line.counts["unknown kind"] <= 512
+        await peer.talk("     ")
+        assert line.counts["unknown kind"] == 1000
+        assert line.frames_received == 1
+
+
+async def test_packets_of_changing_size_are_no_ulaw(autojump_clock: MockClock) -> None:
+    async with connected() as (peer, line, _):
+        for _ in range(100):
+            peer.send(encode_audio(8000, b"\xff" * 160))
+            await peer.talk(".")
+        assert line.ended is None
+
+
+async def test_keys_faster_than_any_finger_are_refused(autojump_clock: MockClock) -> None:
+    async with connected() as (peer, line, _):
+        peer.send(encode_message(Dtmf("5")) * 100)
+        await peer.talk(" ")
+        assert len(await line.receive()) == 20
+        assert line.counts["digits refused"] == 80

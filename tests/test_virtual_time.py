@@ -56,6 +56,9 @@ class Watched:
     def close(self) -> None:
         self.endpoint.close()
 
+    def shut_down(self) -> None:
+        self.endpoint.shut_down()
+
     def abort(self) -> None:
         self.endpoint.abort()
 

@@ -239,7 +239,11 @@ async def _prepare_agent(name: str, providers: _Providers) -> Agent:
         tts=tts,
         vad=WebrtcVad,
         dialogue=partial(FlowDialogue, flow, greeting=agent.greeting),
-        endpointing=Endpointing(end_silence_s=agent.end_silence_s, confirm_s=agent.barge_in_s),
+        endpointing=Endpointing(
+            end_silence_s=agent.end_silence_s,
+            confirm_s=agent.barge_in_s,
+            min_voice_s=min(0.12, agent.barge_in_s),  # what interrupts is a turn
+        ),
         no_input_s=agent.no_input_s,
         apology=apology,
         farewell=farewell,

@@ -155,8 +155,3 @@ class Dialogue(Protocol):
 
         Entering and iterating raise ProviderError.
         """
-
-
-class DialogueFactory(Protocol):
-    def __call__(self, *, call: str) -> Dialogue:
-        """A new dialogue for the call with this UUID (text)."""

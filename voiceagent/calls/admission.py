@@ -19,7 +19,10 @@ class Admission:
 
     def connect(self, host: str) -> str | None:
         """A connection from `host` arrived: None, or the reason to close it at once. Pair with `disconnect`."""
-        address = ip_address(host.split("%")[0])
+        try:
+            address = ip_address(host.split("%")[0])
+        except ValueError:
+            return "peer not allowed"  # a name says nothing about who it is
         mapped = getattr(address, "ipv4_mapped", None)
         if not any((mapped or address) in network for network in self.allow):
             return "peer not allowed"

@@ -4,8 +4,9 @@ One task of the service per connection. Whatever goes wrong inside a call ends h
 """
 
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from typing import Final
 from uuid import UUID
 
@@ -41,8 +42,7 @@ class Router:
     journal: Journal
     calls: dict[str, Call] = field(factory=dict)
     refused: dict[str, int] = field(factory=dict)
-    completed: int = 0
-    _accepted: int = 0
+    _numbers: Iterator[int] = field(factory=count)
     _idle: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
 
     async def wait_idle(self) -> None:
@@ -59,12 +59,11 @@ class Router:
         peer = f"{host}:{port}"
         if (reason := self.admission.connect(host)) is not None:
             self._refuse(peer, reason)
-            _close_politely(endpoint)
+            await self._turn_away(endpoint, peer)
             return
-        self._accepted += 1
-        line = Line(endpoint, peer=peer, number=self._accepted)
-        self.clock.attach(line)
+        line = Line(endpoint, peer=peer, number=next(self._numbers))
         try:
+            self.clock.attach(line)
             await self._serve_line(line)
         finally:
             await _hang_up(line)
@@ -72,6 +71,21 @@ class Router:
             line.close()
             self.admission.disconnect()
             self._idle.unpark_all()
+
+    async def _turn_away(self, endpoint: Endpoint, peer: str) -> None:
+        """0x00 at once; then read until the peer has closed, or what it still sends would make it find a reset."""
+        line = Line(endpoint, peer=peer)
+        line.takes_frames = False
+        with suppress(OSError):  # it is gone already, or takes nothing: closing is all that is left
+            endpoint.send(encode_message(Hangup()))
+            endpoint.shut_down()
+        try:
+            self.clock.attach(line)
+            with trio.move_on_after(_HANGUP_S):
+                await line.wait_gone()
+        finally:
+            self.clock.detach(line)
+            line.close()
 
     async def _serve_line(self, line: Line) -> None:
         uuid: UUID | None = None
@@ -114,7 +128,6 @@ class Router:
             text = "".join(traceback.format_exception(line.ended.error))
             self.journal(CallCrashed(now, str(call.uuid), text))
         line.resets = ending.cause == "agent hung up"
-        self.completed += 1
         self.journal(
             CallEnded(
                 now,
@@ -143,10 +156,3 @@ async def _hang_up(line: Line) -> None:
             await line.wait_gone()
         else:
             await line.hang_up()
-
-
-def _close_politely(endpoint: Endpoint) -> None:
-    """0x00 and close, without waiting for anything."""
-    with suppress(OSError):  # it is gone already, or takes nothing: closing is all that is left
-        endpoint.send(encode_message(Hangup()))
-    endpoint.close()

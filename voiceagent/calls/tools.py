@@ -5,8 +5,9 @@ message is recorded, a note is written down; both under the service's state dire
 """
 
 import json
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,20 +22,32 @@ from voiceagent.ports import ToolCall, ToolReturned
 
 #: The longest message: 4 MB in memory at 16 kHz while it is spoken.
 _MESSAGE_S: Final = 120.0
-#: For writing it down when the caller has gone.
-_WRITE_S: Final = 2.0
+#: For writing something down, whether the caller is still there or not.
+_WRITE_S: Final = 1.0
 
 
 class ToolError(Exception):
     """The tool could not do it; the message is for the log, the dialogue says something of its own."""
 
 
+async def write_in_thread(write: Callable[[], None]) -> None:
+    """Do `write` in a thread, also when the call is being cancelled. Raises ToolError when the disk takes too long."""
+    with trio.move_on_after(_WRITE_S, shield=True):
+        await trio.to_thread.run_sync(write, abandon_on_cancel=True)
+        return
+    raise ToolError(f"the disk took longer than {_WRITE_S:g} s")
+
+
 @define
 class Tools:
-    """Runs tools for calls. Files are written by worker threads, under `directory`, which is made when needed."""
+    """Runs tools for calls. Files are written under `directory`, which is made when needed.
+
+    `write_down` is how: in a worker thread, but on a virtual clock, which cannot see threads, in some other way.
+    """
 
     directory: Path
     journal: Journal
+    write_down: Callable[[Callable[[], None]], Awaitable[None]] = write_in_thread
 
     async def run(self, call: Call, request: ToolCall) -> ToolReturned:
         """Do what was asked and say in the journal what came of it. Never raises but for cancellation."""
@@ -68,7 +81,7 @@ class Tools:
         """Append one line to notes.jsonl."""
         entry = {"at": _now().isoformat(), "call": str(call.uuid), "peer": call.peer, **arguments}
         path = self.directory / "notes.jsonl"
-        await trio.to_thread.run_sync(_append, path, json.dumps(entry, ensure_ascii=False) + "\n")
+        await self.write_down(partial(_append, path, json.dumps(entry, ensure_ascii=False) + "\n"))
         return str(path)
 
     async def _take_message(self, call: Call, request: ToolCall) -> str:
@@ -79,8 +92,7 @@ class Tools:
             try:
                 await recording.finished()
             except trio.Cancelled:
-                with trio.move_on_after(_WRITE_S, shield=True):
-                    await self._report(call, request, self._save(call, recording.audio))
+                await self._report(call, request, self._save(call, recording.audio))
                 raise
         return await self._save(call, recording.audio)
 
@@ -88,7 +100,7 @@ class Tools:
         if not message.data:
             raise ToolError("the caller left no message")
         path = self.directory / "messages" / f"{_now():%Y%m%dT%H%M%SZ}-{call.uuid}.wav"
-        await trio.to_thread.run_sync(_write, path, write_wav(message))
+        await self.write_down(partial(_write, path, write_wav(message)))
         return str(path)
 
 

@@ -1,10 +1,10 @@
 """The media clock: one task that touches every line's socket fifty times a second.
 
 Lines are spread over two phases of 10 ms: each wake-up costs as much as ten lines, and 250 lines take 2-3 ms. The clock
-sleeps until the next phase that has lines, then reads each of these and writes its frame: one system call for either, on a line whose
-state is in the cache for both. A private epoll, asked without blocking, tells of peers that have closed in between.
-Frames go out at `epoch + step * 10 ms` exactly, never later by accumulation; after a stall at most two are caught up and
-the rest are skipped and counted.
+sleeps until the next phase that has lines, then reads each of these and writes its frame: one system call for either,
+on a line whose state is in the cache for both. A private epoll, asked without blocking, tells of peers that have closed
+in between. Frames go out at `epoch + step * 10 ms` exactly, never later by accumulation; after a stall at most two are
+caught up and the rest are skipped and counted.
 
 A line's OSError ends that line, any other exception of a line ends its call; neither reaches the others. An error of
 the clock itself propagates and ends the service.
@@ -55,7 +55,8 @@ class MediaClock:
         self._current_time = trio.lowlevel.current_clock().current_time
         self._epoch = self._current_time()
         self._next_step = [0] * PHASES
-        self._phases: list[dict[Line, None]] = [{} for _ in range(PHASES)]
+        #: The lines of each phase, with the step at which each is due first.
+        self._phases: list[dict[Line, int]] = [{} for _ in range(PHASES)]
         self._by_descriptor: dict[int, Line] = {}
         self._attached = trio.lowlevel.ParkingLot()
         self._hang_ups = select.epoll()
@@ -82,7 +83,7 @@ class MediaClock:
         phase = step % PHASES
         if not self._phases[phase]:
             self._next_step[phase] = step
-        self._phases[phase][line] = None
+        self._phases[phase][line] = step
         if (descriptor := line.endpoint.fileno()) >= 0:
             self._by_descriptor[descriptor] = line
             self._hang_ups.register(descriptor, select.EPOLLRDHUP)
@@ -115,17 +116,19 @@ class MediaClock:
         stats, buffer, current_time = self.stats, self._buffer, self._current_time
         now, due = current_time(), self._due(phase)
         skipped = max(0, int((now - due) / FRAME_SECONDS) - CATCH_UP_FRAMES)
-        self._next_step[phase] += PHASES * (skipped + 1)
+        step = self._next_step[phase] + PHASES * skipped
+        self._next_step[phase] = step + PHASES
         due += skipped * FRAME_SECONDS
-        for line in self._phases[phase]:
-            if line.gone:
+        for line, first in self._phases[phase].items():
+            if line.gone or first > step:
                 continue
             try:
                 line.read(now, buffer)
                 if line.takes_frames:
-                    stats.frames_due += skipped + 1
-                    stats.frames_dropped += skipped
-                    line.frames_dropped += skipped
+                    missed = min(skipped, (step - first) // PHASES) if skipped else 0
+                    stats.frames_due += missed + 1
+                    stats.frames_dropped += missed
+                    line.frames_dropped += missed
                     if line.write_frame():
                         stats.frames_sent += 1
                         stats.add(current_time() - due)

@@ -15,6 +15,9 @@ class Endpoint(Protocol):
     def fileno(self) -> int:
         """The descriptor to poll; -1: there is none."""
 
+    def shut_down(self) -> None:
+        """Send no more: the peer reads what was sent, then the end. Raises OSError when it is gone."""
+
     def close(self) -> None:
         """End the stream in order, what was sent is delivered."""
 

@@ -16,6 +16,8 @@ INBOX_SECONDS: Final = 2.0
 FLOOD_KEEPS_SECONDS: Final = 1.0
 #: Keys that may wait; beyond that they are refused, counted (nobody presses 32 keys in one batch).
 INBOX_DIGITS: Final = 32
+#: The same within a second.
+DIGITS_PER_SECOND: Final = 20
 #: Audio is handed over in batches of this many seconds: one task switch for three frames.
 BATCH_SECONDS: Final = 3 * FRAME_SECONDS
 
@@ -37,6 +39,8 @@ class Inbox:
         "_counts",
         "_digits",
         "_flooded",
+        "_keyed",
+        "_keyed_since",
         "_lately",
         "_queue",
         "_second",
@@ -54,6 +58,8 @@ class Inbox:
         self._second = 0  # of the clock, in which `_lately` came; `_before` came in the second before
         self._lately = self._before = 0.0
         self._flooded = False
+        self._keyed_since = 0.0
+        self._keyed = 0
 
     @property
     def ripe(self) -> bool:
@@ -81,9 +87,12 @@ class Inbox:
         if self._seconds > self.peak:
             self.peak = self._seconds
 
-    def add_digit(self, digit: Dtmf) -> None:
+    def add_digit(self, digit: Dtmf, now: float) -> None:
         """Queue a key, at its place in the audio."""
-        if self._digits < INBOX_DIGITS:
+        if now >= self._keyed_since + 1.0:
+            self._keyed_since, self._keyed = now, 0
+        self._keyed += 1
+        if self._keyed <= DIGITS_PER_SECOND and self._digits < INBOX_DIGITS:
             self._digits += 1
             self._queue.append(digit)
         else:
@@ -131,17 +140,17 @@ class UlawWatch:
     """
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
         self._since = 0.0
         self._last = 0.0
 
     def suspects(self, rate: int, now: float) -> bool:
         """A frame of ULAW_BYTES has come: whether that makes a second of nothing but such frames."""
-        if rate != 8000 or self._count == 0 or now - self._last > 0.1:
-            self._count, self._since = 0, now
+        if rate != 8000 or self.count == 0 or now - self._last > 0.1:
+            self.count, self._since = 0, now
         self._last = now
-        self._count += 1
-        if self._count < _ULAW_FRAMES:
+        self.count += 1
+        if self.count < _ULAW_FRAMES:
             return False
-        self._count = 0
+        self.count = 0
         return now - self._since > 0.75 * _ULAW_FRAMES * FRAME_SECONDS

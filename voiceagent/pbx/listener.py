@@ -28,6 +28,10 @@ class SocketEndpoint(socket.socket):
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
 
+    def shut_down(self) -> None:
+        """The peer reads what was sent, then the end."""
+        self.shutdown(socket.SHUT_WR)
+
     def abort(self) -> None:
         """Close with a reset instead of an orderly end."""
         self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

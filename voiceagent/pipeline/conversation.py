@@ -65,7 +65,8 @@ class Conversation:
     no_input_s: float
     turns: int = 0
     _failures: int = field(default=0, init=False)
-    _outcomes: deque[ToolReturned] = field(factory=deque, init=False)
+    #: Turns and outcomes that the dialogue has not been told of: one reply's, and the turns that interrupted it.
+    _untold: deque[Turn] = field(factory=deque, init=False)
     _speaking: bool = field(default=False, init=False)
 
     async def run(self) -> None:
@@ -96,7 +97,7 @@ class Conversation:
                     return (None if text is None else CallerSpoke(text)), voice_ended
                 case Keyed(digit):
                     return CallerPressed(digit), trio.current_time()
-                case Quiet():
+                case Quiet(turn) if turn == self.turns:
                     return CallerQuiet(), trio.current_time()
 
     async def _hold_floor(self, turn: Turn | None, floor: trio.CancelScope) -> None:
@@ -108,7 +109,6 @@ class Conversation:
                     await self._apologise()
                 else:
                     await self._answer(turn)
-                    self._failures = 0
             except ProviderError as error:
                 self.journal(ProviderFailed(trio.current_time(), self.call, error.provider, error.message))
                 await self._apologise()
@@ -118,17 +118,16 @@ class Conversation:
             while self.hearing.is_busy:
                 await trio.sleep(1)
             self.journal(CallerSilent(trio.current_time(), self.call))
-            await self.quiet.send(Quiet())
+            await self.quiet.send(Quiet(self.turns))
 
     async def _answer(self, turn: Turn) -> None:
-        """First what tools brought that the dialogue does not know yet, then `turn`, then what its own tools bring."""
-        while self._outcomes:
-            await self._reply(self._outcomes[0])
-        await self._reply(turn)
-        for _ in range(_TOOLS_PER_REPLY):
-            if not self._outcomes:
+        """First what was interrupted before the dialogue knew of it, then `turn`, then what its own tools bring."""
+        self._untold.append(turn)
+        for _ in range(len(self._untold) + _TOOLS_PER_REPLY):
+            if not self._untold:
                 return
-            await self._reply(self._outcomes[0])
+            await self._reply(self._untold[0])
+        self._untold.clear()
         raise ProviderError("dialogue", f"it asked for tools {_TOOLS_PER_REPLY} times in one reply")
 
     async def _reply(self, turn: Turn) -> None:
@@ -136,8 +135,7 @@ class Conversation:
         cutter = SentenceCutter()
         requests: list[ToolCall] = []
         async with self.dialogue.open_reply(turn) as events:
-            if isinstance(turn, ToolReturned):
-                self._outcomes.popleft()
+            self._untold.popleft()
             async for event in events:
                 match event:
                     case Text(text):
@@ -156,15 +154,16 @@ class Conversation:
 
     async def _do(self, request: ToolCall) -> None:
         """Run a tool. Its outcome is kept until the dialogue has taken it, whatever interrupts."""
-        self._outcomes.append(ToolReturned(request.id, ok=False, result="interrupted"))
+        self._untold.append(ToolReturned(request.id, ok=False, result="interrupted"))
         outcome = await self.run_tool(request)
-        self._outcomes[-1] = outcome
+        self._untold[-1] = outcome
 
     async def _speak(self, sentence: str) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 async with self.tts.open_speech(sentence) as chunks:
                     await self.mouth.say(sentence, chunks)
+                self._failures = 0
                 return
             except ProviderError as error:
                 if attempt == _ATTEMPTS:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 import trio
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from voiceagent.audio.pcm import Pcm
 from voiceagent.audio.resample import StreamResampler
@@ -47,7 +47,9 @@ class Keyed:
 
 @frozen
 class Quiet:
-    """The agent has finished and the caller says nothing."""
+    """The agent has finished and the caller says nothing. `turn` counts turns: a later one makes it untrue."""
+
+    turn: int
 
 
 EarEvent: TypeAlias = Interrupted | Heard | Keyed | Quiet
@@ -58,6 +60,8 @@ class _Turn:
     """A turn being spoken: its audio on the way to the recogniser."""
 
     audio: trio.MemorySendChannel[Pcm]
+    after: trio.Event  # set once the turn before has been told
+    told: trio.Event = field(factory=trio.Event)
     dismissed: bool = False
     confirmed: bool = False
     voice_ended: float = 0.0
@@ -93,11 +97,15 @@ class Hearing:
         self._source_rate = 0
         self._rate = 8000
         self._resampler: StreamResampler | None = None
+        self._by_rate: dict[int, tuple[StreamResampler | None, Vad]] = {}  # at most one per kind of audio, nine
         self._vad = vad(self._rate)
         self._rest = b""
         self._pre_roll = b""
         self._turn: _Turn | None = None
         self._recognising = 0
+        self._settled = trio.lowlevel.ParkingLot()  # woken whenever a turn in progress is over
+        self._last_told = trio.Event()
+        self._last_told.set()
         self._recording: Recording | None = None
 
     @property
@@ -145,7 +153,7 @@ class Hearing:
         if self._recording is not None:
             self._recording.press(digit)
             return
-        self._abandon_turn()
+        self._abandon_turn(silently=True)
         self._tell(Keyed(digit))
 
     def _tell(self, event: EarEvent) -> None:
@@ -176,10 +184,12 @@ class Hearing:
             self._decide(self._detector.feed(speech=speech, seconds=FRAME_SECONDS, now=frame_now), turns)
 
     def _change_rate(self, rate: int) -> None:
-        """Voice is looked for at 8 kHz or 16 kHz; other rates are brought to 16 kHz."""
+        """Voice is looked for at 8 kHz or 16 kHz; other rates are brought to 16 kHz. A rate's state is kept."""
         self._source_rate, self._rate = rate, 8000 if rate == 8000 else 16000
-        self._resampler = None if rate == self._rate else StreamResampler(rate, self._rate)
-        self._vad = self._make_vad(self._rate)
+        if rate not in self._by_rate:
+            resampler = None if rate == self._rate else StreamResampler(rate, self._rate)
+            self._by_rate[rate] = (resampler, self._make_vad(self._rate))
+        self._resampler, self._vad = self._by_rate[rate]
         self._rest = self._pre_roll = b""
         self._abandon_turn()
 
@@ -200,7 +210,8 @@ class Hearing:
                 self._journal(SpeechStarted(trio.current_time(), self._call))
                 send, receive = trio.open_memory_channel[Pcm](_TURN_CHUNKS)
                 send.send_nowait(Pcm(self._rate, self._pre_roll))
-                self._turn, self._pre_roll = _Turn(send), b""
+                self._turn, self._pre_roll = _Turn(send, self._last_told), b""
+                self._last_told = self._turn.told
                 self._recognising += 1
                 turns.start_soon(self._recognise, self._turn, receive)
             case Decision.CONFIRMED if self._turn is not None:
@@ -216,13 +227,18 @@ class Hearing:
         self._journal(SpeechEnded(turn.ended, self._call, turn.voice_ended))
         turn.audio.close()
         self._turn = None
+        self._settled.unpark_all()
 
-    def _abandon_turn(self) -> None:
+    def _abandon_turn(self, *, silently: bool = False) -> None:
+        """Forget the turn in progress. One that has interrupted the agent must be answered, by him or by a key."""
         self._detector.reset()
-        if self._turn is not None:
-            self._turn.dismissed = True
-            self._turn.audio.close()
+        if (turn := self._turn) is not None:
+            turn.dismissed = True
+            turn.audio.close()
             self._turn = None
+            self._settled.unpark_all()
+            if turn.confirmed and not silently:
+                self._tell(Heard("", trio.current_time(), confirmed=True))
 
     async def _recognise(self, turn: _Turn, audio: trio.MemoryReceiveChannel[Pcm]) -> None:
         """Recognise one turn while it is spoken; report it once it has ended."""
@@ -239,9 +255,12 @@ class Hearing:
                 pass  # the turn must end before the apology
         finally:
             self._recognising -= 1
-        if turn.dismissed:
-            return
         if text is not None:
             now = trio.current_time()
             self._journal(CallerSaid(now, self._call, text, now - turn.ended))
-        self._tell(Heard(text, turn.voice_ended, turn.confirmed))
+        await turn.after.wait()
+        while self._turn is not None and self._turn.confirmed:
+            await self._settled.park()  # he speaks again: an answer now would be talking over him
+        turn.told.set()
+        if not turn.dismissed:
+            self._tell(Heard(text, turn.voice_ended, turn.confirmed))
