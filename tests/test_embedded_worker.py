@@ -240,6 +240,23 @@ async def test_errors_of_the_user_pass_through_unwrapped() -> None:
 
 
 @within(30)
+async def test_a_group_of_the_user_passes_through_whole() -> None:
+    mine = BaseExceptionGroup("mine", [ProviderError("y", "one"), ProviderError("z", "two")])
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with open_workers("x", fake_worker(ECHO), 1, journal=lambda _: None, limits=LIMITS):
+            raise mine
+    assert caught.value is mine
+
+
+@within(30)
+async def test_several_workers_that_cannot_start_are_one_error() -> None:
+    body = 'put(b"!", 0, b"no such library")'
+    with pytest.raises(ProviderError, match="x: no such library"):
+        async with open_workers("x", fake_worker(body), 4, journal=lambda _: None, limits=LIMITS):
+            pytest.fail("it started")
+
+
+@within(30)
 async def test_leaving_ends_the_process_whatever_it_is_doing() -> None:
     before = open_descriptors()
     for body in (ECHO, 'put(b"R", 0)\nget()\ntime.sleep(1000)', 'put(b"R", 0)\nwhile True: put(b"A", 9, bytes(60000))'):

@@ -2,6 +2,8 @@
 
 Workers exchange messages (messages.py) over pipes. A worker that ends, writes nonsense or leaves a waiting job without
 any sign of life is killed; its jobs raise ProviderError, and another process takes its place.
+
+Past 300 lines, because a job and its worker fail together and know each other's state.
 """
 
 from collections import deque
@@ -12,6 +14,7 @@ from typing import Final
 import trio
 from attrs import define, field, frozen
 
+from voiceagent.groups import unwrapped
 from voiceagent.journal import Journal, WorkerRestarted
 from voiceagent.ports import ProviderError
 from voiceagent.providers.embedded.child import Child, SpawnError, open_child
@@ -297,21 +300,22 @@ async def open_workers(
     Raises ProviderError when one cannot start.
     """
     workers = tuple(Worker(provider, command, journal=journal, limits=limits) for _ in range(count))
-    try:
+    with unwrapped() as boundary:
         async with trio.open_nursery() as nursery:
-            async with trio.open_nursery() as starting:
-                for worker in workers:
-                    starting.start_soon(nursery.start, worker.supervise)
-            yield workers
+            await _start(workers, nursery)
+            with boundary.body():
+                yield workers
             nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise _unwrapped(group) from None
 
 
-def _unwrapped(group: BaseExceptionGroup) -> BaseException:
-    """What the caller of a context may expect to be raised: not the wrapping of its nurseries."""
-    while len(group.exceptions) == 1 and isinstance(group.exceptions[0], BaseExceptionGroup):
-        group = group.exceptions[0]
-    if len(group.exceptions) == 1 or all(isinstance(error, ProviderError) for error in group.exceptions):
-        return group.exceptions[0]
-    return group
+async def _start(workers: Sequence[Worker], nursery: trio.Nursery) -> None:
+    """Start all in `nursery`, at once. They fail for the same reason: only one is raised."""
+    try:
+        async with trio.open_nursery() as starting:
+            for worker in workers:
+                starting.start_soon(nursery.start, worker.supervise)
+    except* ProviderError as failures:
+        error: BaseException = failures
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
