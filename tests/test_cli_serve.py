@@ -60,6 +60,13 @@ async def test_calls_are_hung_up_when_the_time_to_drain_is_over_or_a_second_sign
     assert 'cause="service stopped"' in service.log
 
 
+def test_a_service_that_would_listen_nowhere_is_an_error_of_the_configuration(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["serve", "--set", "audiosocket.listen="]) == 2
+    assert capsys.readouterr().err.startswith("audiosocket.listen: expected HOST:PORT")
+
+
 def test_errors_of_the_configuration_end_it_with_2_and_are_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

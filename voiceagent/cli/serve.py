@@ -39,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     try:
         config = load_config(args.config, args.set, os.environ)
+        if not config.audiosocket.listen:
+            raise ConfigErrors(
+                ["audiosocket.listen: expected HOST:PORT, got nothing: only an embedded service needs none"]
+            )
         trio.run(_serve, config)
     except (ConfigErrors, FlowErrors) as error:
         print(error, file=sys.stderr)
