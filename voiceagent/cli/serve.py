@@ -38,12 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     try:
-        config = load_config(args.config, args.set, os.environ)
-        if not config.audiosocket.listen:
-            raise ConfigErrors(
-                ["audiosocket.listen: expected HOST:PORT, got nothing: only an embedded service needs none"]
-            )
-        trio.run(_serve, config)
+        trio.run(_serve, _load(args))
     except (ConfigErrors, FlowErrors) as error:
         print(error, file=sys.stderr)
         return 2
@@ -51,6 +46,13 @@ def run(args: argparse.Namespace) -> int:
         print(f"voiceagent cannot start: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _load(args: argparse.Namespace) -> Config:
+    config = load_config(args.config, args.set, os.environ)
+    if not config.audiosocket.listen:
+        raise ConfigErrors(["audiosocket.listen: expected HOST:PORT, got nothing: only an embedded service needs none"])
+    return config
 
 
 async def _serve(config: Config) -> None:
