@@ -2,12 +2,12 @@
 
 For each connection a list of what may end it is made, with the earliest and the latest time the service may act on it;
 what did happen must be one of these, and no later than the first that leaves no choice. A line is read every 20 ms, so
-things sent within one such interval may be seen in one go.
+things sent within one such interval may be seen in one go; very many frames at once take longer.
 """
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Final
 
@@ -26,6 +26,8 @@ _EPSILON: Final = 1e-6
 _FIRST_S: Final = 0.01
 _IDENTITY_S: Final = 2.0
 _HANG_UP_S: Final = 1.0
+#: Frames that are taken at one reading, the rest at the next.
+_AT_ONCE: Final = 256
 #: µ-law is 160 bytes each 20 ms: never noticed below, always noticed above so many in a row.
 _ULAW_MAYBE: Final = 50
 _ULAW_SURELY: Final = 110
@@ -39,9 +41,10 @@ _AGENTS_OWN: Final = ("agent hung up", "transferred", "provider failed")
 
 @frozen
 class Sent:
-    """A whole frame that reached the wire, the last byte at `at`."""
+    """A whole frame that reached the wire, the last byte at `at`; it is read after that, and at the latest at `by`."""
 
     at: float
+    by: float
     kind: int
     payload: bytes
 
@@ -74,6 +77,10 @@ class Case:
         return self.started is not None or self.refused is not None
 
     @property
+    def is_too_many(self) -> bool:
+        return self.refused is not None and self.refused.reason.startswith("too many")
+
+    @property
     def outcome(self) -> tuple[float, str] | None:
         if self.ended is not None:
             return self.ended.at, self.ended.cause
@@ -97,9 +104,13 @@ def _frames(caller: LiveCaller) -> Iterator[Sent]:
     pieces = caller.wire.sent
     ends = list(accumulate(len(data) for _, data in pieces))
     position = 0
+    by: list[float] = []
     for kind, payload in reference.frames(b"".join(data for _, data in pieces)):
         position += 3 + len(payload)
-        yield Sent(pieces[bisect_left(ends, position)][0], kind, payload)
+        at = pieces[bisect_left(ends, position)][0]
+        before = by[-_AT_ONCE] + _TICK if len(by) >= _AT_ONCE else at
+        by.append(max(at, before) + _TICK)
+        yield Sent(at, by[-1], kind, payload)
 
 
 def _read_journal(record: Record, cases: dict[int, Case]) -> None:
@@ -137,7 +148,7 @@ def _port(peer: str) -> int:
 
 def _check_outcome(record: Record, case: Case, cases: dict[int, Case]) -> None:
     outcome = case.outcome
-    if case.refused is not None and case.refused.reason.startswith("too many"):
+    if case.refused is not None and case.is_too_many:
         _check_full(record, case, case.refused, cases)
         return
     _check_room(record, case, cases)
@@ -163,19 +174,19 @@ def _endings(record: Record, case: Case) -> Iterator[Ending]:
     """All that may end the connection, each with its time."""
     plan, wire = record.plan, case.caller.wire
     begun = _beginning(case)
-    identified = begun.at if begun is not None else None
     if begun is None or begun.at > wire.connected + _IDENTITY_S - _TICK:
         yield Ending("no UUID", wire.connected + _IDENTITY_S, wire.connected + _IDENTITY_S, surely=begun is None)
     if wire.left is not None:
-        yield Ending("caller hung up", wire.left, wire.left + 2 * _TICK)  # the end is read after the last bytes
+        yield Ending("caller hung up", wire.left, _last_read(case, wire.left) + _TICK)  # after the last bytes
     if record.stopped is not None:
         yield Ending("service stopped", record.stopped, record.stopped)
     yield from _ends_sent(case, begun)
-    if identified is None:
+    if begun is None:
         return
-    yield Ending("call already connected", identified, identified + _TICK, surely=False)
+    identified = begun.at
+    yield Ending("call already connected", identified, begun.by, surely=False)
     last = identified + plan.max_call_s
-    yield Ending("maximum duration", last, last + 2 * _TICK)
+    yield Ending("maximum duration", last, last + begun.by - identified + _TICK)
     yield from _pauses(case, identified, plan.idle_s)
     yield from _ulaw(case)
     keys = [frame.at for frame in case.frames if frame.kind == 0x03]
@@ -198,23 +209,24 @@ def _ends_sent(case: Case, begun: Sent | None) -> Iterator[Ending]:
             continue
         match reference.message(frame.kind, frame.payload):
             case Hangup():
-                yield _read("caller hung up", frame.at)
+                yield Ending("caller hung up", frame.at, frame.by)
                 return
             case PeerError():
-                yield _read("peer error", frame.at)
+                yield Ending("peer error", frame.at, frame.by)
                 return
             case None | Identity():
-                yield _read("protocol error", frame.at)
+                yield Ending("protocol error", frame.at, frame.by)
                 return
             case _ if begun is None:
-                yield _read("protocol error", frame.at)
+                yield Ending("protocol error", frame.at, frame.by)
                 return
             case _:
                 pass
 
 
-def _read(what: str, at: float) -> Ending:
-    return Ending(what, at, at + _TICK)
+def _last_read(case: Case, until: float) -> float:
+    """When the service has read all that was sent until then."""
+    return max([until + _TICK, *(frame.by + _TICK for frame in case.frames if frame.at <= until)])
 
 
 def _pauses(case: Case, identified: float, idle_s: float) -> Iterator[Ending]:
@@ -222,9 +234,8 @@ def _pauses(case: Case, identified: float, idle_s: float) -> Iterator[Ending]:
     times = [*(at for at, _ in case.caller.wire.sent if at >= identified), float("inf")]
     for before, after in pairwise(times):
         if after - before > idle_s - _TICK:
-            yield Ending(
-                "idle", before + idle_s, before + idle_s + 2 * _TICK, surely=after - before > idle_s + 3 * _TICK
-            )
+            latest = _last_read(case, before) + idle_s + _TICK
+            yield Ending("idle", before + idle_s, latest, surely=after > latest + _TICK)
 
 
 def _ulaw(case: Case) -> Iterator[Ending]:
@@ -241,7 +252,7 @@ def _ulaw(case: Case) -> Iterator[Ending]:
         steady = row[-_ULAW_SURELY:]
         if len(row) >= _ULAW_MAYBE:
             surely = len(steady) == _ULAW_SURELY and all(0.018 < b - a < 0.022 for a, b in pairwise(steady))
-            yield Ending("mislabelled audio", frame.at, frame.at + _TICK, surely=surely)
+            yield Ending("mislabelled audio", frame.at, frame.by, surely=surely)
 
 
 def _closed(case: Case) -> float:
@@ -251,7 +262,7 @@ def _closed(case: Case) -> float:
 
 
 def _check_full(record: Record, case: Case, refused: j.ConnectionRefused, cases: dict[int, Case]) -> None:
-    """A connection is refused for being too many when there are as many as may be, and at once."""
+    """A connection is refused for being too many when there are as many as may be, told at once and closed soon."""
     at = case.caller.wire.connected
     others = [other for other in cases.values() if other is not case and _is_open(other, at)]
     pending = [other for other in others if other.started is None or other.started.at >= at - _EPSILON]
@@ -259,13 +270,19 @@ def _check_full(record: Record, case: Case, refused: j.ConnectionRefused, cases:
         assert len(others) >= record.plan.max_calls, f"{refused}, but there are {len(others)}"
     else:
         assert len(pending) >= record.plan.max_pending, f"{refused}, but there are {len(pending)}"
-    assert refused.at == _closed(case), f"{refused}, closed at {_closed(case)}"
+    wire = case.caller.wire
+    assert wire.received == [(at, HANG_UP)], f"{refused}, but he was sent {wire.received}"
+    assert refused.at == at, f"{refused}, but he came at {at}"
+    assert _closed(case) <= at + _HANG_UP_S + _EPSILON, f"{refused}, closed at {_closed(case)}"
+    if wire.left is not None:
+        assert _closed(case) <= _last_read(case, wire.left) + _TICK + _EPSILON, f"{refused}, closed {_closed(case)}"
 
 
 def _check_room(record: Record, case: Case, cases: dict[int, Case]) -> None:
     """A connection is let in when there is room for it."""
     at = case.caller.wire.connected
-    others = [other for other in cases.values() if other.caller.wire.connected < at < _closed(other) - _EPSILON]
+    earlier = [other for other in cases.values() if other.caller.wire.connected < at and not other.is_too_many]
+    others = [other for other in earlier if at < _closed(other) - _EPSILON]
     pending = [other for other in others if at < _known_at(other) - _EPSILON]
     assert len(others) < record.plan.max_calls, f"port {case.port} was let in beside {len(others)}"
     assert len(pending) < record.plan.max_pending, f"port {case.port} was let in beside {len(pending)} without UUID"
@@ -280,6 +297,8 @@ def _known_at(case: Case) -> float:
 
 def _is_open(case: Case, at: float) -> bool:
     wire = case.caller.wire
+    if case.is_too_many:
+        return False
     return wire.connected <= at and (wire.closed is None or wire.closed >= at - _EPSILON)
 
 
@@ -303,7 +322,7 @@ def _check_what_was_sent_to(case: Case) -> None:
         return
     assert sum(3 + len(payload) for _, payload in frames) == len(stream), f"port {case.port}: a frame is cut off"
     times = [at for at, data in wire.received if data != HANG_UP]
-    if case.refused is not None and case.refused.reason.startswith("too many"):
+    if case.is_too_many:
         assert not times, f"port {case.port} was refused and sent audio"
         return
     over = _no_more_audio(case)
@@ -347,14 +366,16 @@ def _check_last_word(case: Case) -> None:
 def _check_counts(record: Record, case: Case, ended: j.CallEnded) -> None:
     """Each frame is counted as what it was. Those sent in the call's last interval may have been read or not."""
     first_end = min((e.earliest for e in case.endings if e.surely or e.what == ended.cause), default=float("inf"))
-    surely = Counter(_counted(case, min(ended.at - _TICK, first_end) - _EPSILON))
-    at_most = Counter(_counted(case, ended.at + _EPSILON))
+    sure = [frame.by < min(ended.at, first_end) - _EPSILON for frame in case.frames]
+    surely = Counter(_counted(case.frames[: sum(sure)]))
+    at_most = Counter(_counted([frame for frame in case.frames if frame.at <= ended.at + _EPSILON]))
     found = Counter(ended.counts)
     found["audio"] = ended.frames_received
     if record.plan.agent == "conversation":
         found["key"] = case.keyed + found["digits refused"]
         # What has been read may still be on its way to the conversation.
-        surely["key"] = min(surely["key"], _counted_keys(case, ended.at - 2 * _TICK))
+        late = [frame for frame in case.frames[: sum(sure)] if frame.by > ended.at - 2 * _TICK]
+        surely["key"] -= sum(1 for frame in late if frame.kind == 0x03)
     else:
         del surely["key"], at_most["key"]
     for what in surely | at_most:
@@ -364,10 +385,9 @@ def _check_counts(record: Record, case: Case, ended: j.CallEnded) -> None:
     _check_flood(record, case, ended)
 
 
-def _counted(case: Case, until: float) -> Iterator[str]:
-    for frame in case.frames[1:]:
-        if frame.at > until:
-            return
+def _counted(frames: Sequence[Sent]) -> Iterator[str]:
+    """What each of `frames` is counted as, the UUID left out, up to the end of the call."""
+    for frame in frames[1:]:
         match reference.message(frame.kind, frame.payload):
             case Audio():
                 yield "audio"
@@ -379,10 +399,6 @@ def _counted(case: Case, until: float) -> Iterator[str]:
                 return
 
 
-def _counted_keys(case: Case, until: float) -> int:
-    return sum(1 for what in _counted(case, until) if what == "key")
-
-
 def _check_flood(record: Record, case: Case, ended: j.CallEnded) -> None:
     """Faster than three times real time is a flood and is counted as one; slower is not. Memory is bounded anyway."""
     audio = [
@@ -391,11 +407,12 @@ def _check_flood(record: Record, case: Case, ended: j.CallEnded) -> None:
         if frame.at <= ended.at and isinstance(message := reference.message(frame.kind, frame.payload), Audio)
     ]
     dropped = ended.counts.get("audio dropped in a flood", 0)
-    if _most_in(audio, 2.0 + _TICK) <= _FLOOD_MAYBE:
+    lag = max((frame.by - frame.at for frame in case.frames), default=0.0)
+    if _most_in(audio, 2.0 + lag) <= _FLOOD_MAYBE:
         assert not dropped, f"port {case.port}: {dropped} frames dropped, but there was no flood"
-    read = [(at, seconds) for at, seconds in audio if at < ended.at - _TICK]
+    read = [(at, seconds) for at, seconds in audio if at < ended.at - lag]
     largest = max((seconds for _, seconds in read), default=0.0)
-    if record.plan.agent == "echo" and largest < 0.5 and _most_in(read, 1.0 - _TICK) > _FLOOD_SURELY:
+    if record.plan.agent == "echo" and largest < 0.5 and _most_in(read, 1.0 - lag) > _FLOOD_SURELY:
         assert dropped, f"port {case.port}: nothing was dropped in a flood"
     call = next(call for call in record.calls if call.peer == f"127.0.0.1:{case.port}")
     most = max(2.0, max((len(frame.payload) / 16000 for frame in case.frames if frame.kind == 0x10), default=0.0))

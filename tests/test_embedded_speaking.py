@@ -234,7 +234,7 @@ async def test_sentences_abandoned_before_their_turn_are_not_spoken() -> None:
     burst = b"".join(encode(Message(OPEN, job, request)) for job in range(1, 301))
     burst += b"".join(encode(Message(ABANDON, job)) for job in range(1, 300))
     end, pipe = os.pipe()
-    with os.fdopen(pipe, "wb", buffering=0) as stdin, os.fdopen(end, "rb") as other_end:
+    with os.fdopen(pipe, "wb", buffering=0) as stdin, os.fdopen(end, "rb") as other_end:  # noqa: ASYNC231 - a pipe of this test, closed at once
         assert stdin.write(burst) == len(burst)  # all of it is in the pipe when the program first looks
         program = Path(speaking.__file__).with_name("espeak_worker.py")
         process = await trio.lowlevel.open_process(

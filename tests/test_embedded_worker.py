@@ -242,7 +242,7 @@ async def test_errors_of_the_user_pass_through_unwrapped() -> None:
 @within(30)
 async def test_a_group_of_the_user_passes_through_whole() -> None:
     mine = BaseExceptionGroup("mine", [ProviderError("y", "one"), ProviderError("z", "two")])
-    with pytest.raises(BaseExceptionGroup) as caught:
+    with pytest.raises(BaseExceptionGroup) as caught:  # noqa: ASYNC401 - the group itself is what is looked at
         async with open_workers("x", fake_worker(ECHO), 1, journal=lambda _: None, limits=LIMITS):
             raise mine
     assert caught.value is mine

@@ -232,7 +232,7 @@ async def read(service: Child) -> Reading:
 async def released(service: Child) -> Reading:
     """The service's meters once all calls are gone, or when they ought to be."""
     with trio.move_on_after(_RELEASE_S):
-        while (reading := await read(service)).live:
+        while (reading := await read(service)).live:  # noqa: ASYNC110 - another process tells nobody when it has read
             await trio.sleep(0.05)
         return reading
     return await read(service)

@@ -23,7 +23,7 @@ from voiceagent.providers.embedded.pronunciation import Pronunciations
 #: Seconds of one turn that are listened to; the rest is ignored.
 MAX_TURN_S: Final = 30.0
 #: Recognisers kept for further turns; each takes about 4 MB. More may be at work at the same time.
-_IDLE: Final = 8
+_IDLE: Final = 16
 
 #: The library's likelihoods are numbers near 1; this one is as good as impossible.
 _LEAST: Final = 1e-300

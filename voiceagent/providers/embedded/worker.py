@@ -318,4 +318,4 @@ async def _start(workers: Sequence[Worker], nursery: trio.Nursery) -> None:
         error: BaseException = failures
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        raise error from None
+        raise error from None  # noqa: ASYNC123 - the only one of its group
