@@ -31,15 +31,12 @@ from voiceagent.providers.embedded.messages import (
 MAX_TURNS: Final = 32
 #: The media clock's frames are due within milliseconds: where cores are scarce, recognition yields to it.
 _NICENESS: Final = 5
-#: Recognition may lag; the service's frames may not.
-_NICE: Final = 5
 #: Seconds between signs of life while busy.
 _ALIVE_S: Final = 0.5
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's business; it closes stdin
-    os.nice(_NICE)
     os.nice(_NICENESS)
     try:
         from voiceagent.providers.embedded.ears import EarsPool, Turn  # here, so that a missing library is reported
