@@ -3,6 +3,8 @@
 For each connection a list of what may end it is made, with the earliest and the latest time the service may act on it;
 what did happen must be one of these, and no later than the first that leaves no choice. A line is read every 20 ms, so
 things sent within one such interval may be seen in one go; very many frames at once take longer.
+
+Longer than most modules: the rules are one table, and they share what they know of a connection.
 """
 
 from bisect import bisect_left
