@@ -26,6 +26,8 @@ from voiceagent.wire.audiosocket import Hangup, encode_message
 _IDENTITY_S: Final = 2.0
 #: For our own hang-up: 0x00 goes out, the peer closes.
 _HANGUP_S: Final = 1.0
+#: Refused connections that are read to their end at once, at most; beyond that they are closed without.
+_TURNING_AWAY: Final = 128
 #: After the last word, before a connection is reset: what is on the wire gets read.
 _LAST_WORD_S: Final = 0.1
 
@@ -42,6 +44,7 @@ class Router:
     journal: Journal
     calls: dict[str, Call] = field(factory=dict)
     refused: dict[str, int] = field(factory=dict)
+    _turning_away: int = 0
     _numbers: Iterator[int] = field(factory=count)
     _idle: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
 
@@ -79,11 +82,16 @@ class Router:
         with suppress(OSError):  # it is gone already, or takes nothing: closing is all that is left
             endpoint.send(encode_message(Hangup()))
             endpoint.shut_down()
+        if self._turning_away >= _TURNING_AWAY:
+            line.close()
+            return
+        self._turning_away += 1
         try:
             self.clock.attach(line)
             with trio.move_on_after(_HANGUP_S):
                 await line.wait_gone()
         finally:
+            self._turning_away -= 1
             self.clock.detach(line)
             line.close()
 
