@@ -30,11 +30,6 @@ class Playout:
         self.peak = 0
 
     @property
-    def queued(self) -> int:
-        """Frames waiting."""
-        return len(self.frames)
-
-    @property
     def end(self) -> int:
         """The position after the last frame queued; reached when `written` equals it."""
         return self.written + len(self.frames)
