@@ -134,10 +134,8 @@ class MediaClock:
                         stats.add(current_time() - due)
                     else:
                         stats.frames_dropped += 1
-            except OSError as error:
-                line.end("caller hung up", error.strerror or "", gone=True)
             except Exception as error:  # the call boundary: one line's error must not stop the others
-                line.end("crash", repr(error), error)
+                _end(line, error)
 
     def _notice_hang_ups(self) -> None:
         """Read the lines whose peer has closed, without waiting for their turn."""
@@ -147,7 +145,12 @@ class MediaClock:
                 continue
             try:
                 line.read(self._current_time(), self._buffer)
-            except OSError as error:
-                line.end("caller hung up", error.strerror or "", gone=True)
             except Exception as error:  # the call boundary: one line's error must not stop the others
-                line.end("crash", repr(error), error)
+                _end(line, error)
+
+
+def _end(line: Line, error: Exception) -> None:
+    if isinstance(error, OSError):
+        line.end("caller hung up", error.strerror or "", gone=True)
+    else:
+        line.end("crash", repr(error), error)
