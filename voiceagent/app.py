@@ -23,7 +23,7 @@ from voiceagent.groups import unwrapped
 from voiceagent.journal import Journal, ServiceReady, ServiceStopping, fan_out
 from voiceagent.pbx.clock import MediaClock
 from voiceagent.pbx.endpoint import Endpoint
-from voiceagent.pbx.listener import accept_connections, open_listener
+from voiceagent.pbx.listener import accept_connections, address_text, open_listener
 from voiceagent.pipeline.conversation import Phrase
 from voiceagent.ports import ProviderError, SpeechToText, TextToSpeech
 from voiceagent.providers import embedded
@@ -154,7 +154,7 @@ async def _serve(config: Config, agents: Mapping[str, Agent], journal: Journal) 
                 if listener is not None:
                     accept = partial(accept_connections, listener, router.serve, calls, router.trouble)
                     calls.start_soon(_run_within, service._accepting, accept)
-                journal(ServiceReady(trio.current_time(), _address_text(address)))
+                journal(ServiceReady(trio.current_time(), address_text(*address) if address is not None else "nowhere"))
                 yield service
                 calls.cancel_scope.cancel()
         finally:
@@ -172,13 +172,6 @@ async def _listen(address: str) -> socket.socket:
         return await open_listener(host, port)
     except OSError as error:
         raise StartError(f"cannot listen for AudioSocket on {address}: {error.strerror}") from None
-
-
-def _address_text(address: tuple[str, int] | None) -> str:
-    if address is None:
-        return "nowhere"
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @define

@@ -19,6 +19,7 @@ from voiceagent.journal import CallCrashed, CallEnded, CallStarted, ConnectionRe
 from voiceagent.pbx.clock import MediaClock
 from voiceagent.pbx.endpoint import Endpoint
 from voiceagent.pbx.line import Line, LineEnd
+from voiceagent.pbx.listener import address_text
 from voiceagent.ports import ToolCall, ToolReturned
 from voiceagent.wire.audiosocket import Hangup, encode_message
 
@@ -59,7 +60,7 @@ class Router:
 
     async def serve(self, endpoint: Endpoint, host: str, port: int) -> None:
         """Serve one connection to its end. Owns `endpoint`."""
-        peer = f"{host}:{port}"
+        peer = address_text(host, port)
         if (reason := self.admission.connect(host)) is not None:
             self._refuse(peer, reason)
             await self._turn_away(endpoint, peer)

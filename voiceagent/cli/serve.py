@@ -18,6 +18,7 @@ from voiceagent.cli.systemd import notify
 from voiceagent.config import Config, ConfigErrors, load_config
 from voiceagent.dialogue import FlowErrors
 from voiceagent.observe.log import log_to
+from voiceagent.pbx.listener import address_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +66,7 @@ async def _serve(config: Config) -> None:
             try:
                 async with open_service(config, journals=[log_to(sys.stderr, config.service.instance)]) as service:
                     _settle_memory()
-                    host, port = service.address
-                    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+                    where = address_text(*service.address)
                     print(f"voiceagent ready: AudioSocket on {where}, agent {config.audiosocket.agent}", flush=True)
                     notify("READY=1", os.environ)
                     await stopping.wait()

@@ -57,6 +57,11 @@ async def open_listener(host: str, port: int) -> socket.socket:
     return listener
 
 
+def address_text(host: str, port: int) -> str:
+    """`HOST:PORT`; an IPv6 host stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 async def accept_connections(
     listener: socket.socket,
     serve: Callable[[SocketEndpoint, str, int], Awaitable[None]],
