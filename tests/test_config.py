@@ -24,6 +24,9 @@ from voiceagent.config.problems import key_text
 from voiceagent.config.sources import read_override, read_table
 from voiceagent.providers.embedded import EmbeddedOptions
 
+#: What a configuration may have at its top.
+TABLES = "service, audiosocket, ari, media, dialplan, http, agents, providers"
+
 
 @pytest.fixture
 def load(tmp_path: Path) -> "Load":
@@ -223,7 +226,7 @@ def test_every_error_is_told_at_once_and_in_one_line(load: Load) -> None:
         "service.drain_s=soon",
     )
     assert set(errors) == {
-        "colour: expected one of the keys service, audiosocket, agents, providers, got an unknown key",
+        f"colour: expected one of the keys {TABLES}, got an unknown key",
         "service.instance: expected a text in quotes, got 5",
         "service.max_calls: expected between 1 and 10000, got 0",
         (
@@ -262,12 +265,12 @@ def test_every_error_is_told_at_once_and_in_one_line(load: Load) -> None:
         ),
         (
             "audiosocket.accept = 'announced'",
-            "audiosocket.accept: expected 'any', as nothing announces calls in this version, got 'announced'",
+            "audiosocket.accept: expected 'any', as only ARI (ari.url) announces calls, got 'announced'",
         ),
         ("agents.'a b'.kind = 'echo'", "agents.\"a b\": expected a name of letters, digits, '-' and '_', got 'a b'"),
         (
             "directory = '/tmp'",
-            ("directory: expected one of the keys service, audiosocket, agents, providers, got an unknown key"),
+            (f"directory: expected one of the keys {TABLES}, got an unknown key"),
         ),
         (
             "agents.reception.stt = 'embeded'",

@@ -13,8 +13,12 @@ from voiceagent.config.places import DEFAULT_FILE, flow_path, state_path
 from voiceagent.config.problems import ConfigErrors, KeyPath, Problem, key_text
 from voiceagent.config.settings import (
     AgentConfig,
+    AriConfig,
     AudioSocketConfig,
     Config,
+    DialplanConfig,
+    HttpConfig,
+    MediaConfig,
     ProviderOptions,
     ServiceConfig,
     parse_address,
@@ -31,9 +35,13 @@ from voiceagent.config.structure import structure
 
 __all__ = [
     "AgentConfig",
+    "AriConfig",
     "AudioSocketConfig",
     "Config",
     "ConfigErrors",
+    "DialplanConfig",
+    "HttpConfig",
+    "MediaConfig",
     "ProviderOptions",
     "ServiceConfig",
     "flow_path",

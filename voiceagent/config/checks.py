@@ -17,8 +17,12 @@ def check(config: Config) -> Iterator[Problem]:
         for name in names:
             if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
                 yield Problem((section, name), "a name of letters, digits, '-' and '_'", got=repr(name))
-    if config.audiosocket.accept == "announced":
-        yield Problem(("audiosocket", "accept"), "'any', as nothing announces calls in this version")
+    if config.audiosocket.accept == "announced" and not config.ari.url:
+        yield Problem(("audiosocket", "accept"), "'any', as only ARI (ari.url) announces calls")
+    if config.ari.url and not config.ari.password:
+        yield Problem(("ari", "password"), "the password of this user in Asterisk's ari.conf")
+    if config.dialplan.listen and not config.ari.url:
+        yield Problem(("dialplan", "listen"), "nothing, as without ARI (ari.url) audiosocket.listen takes these calls")
     yield from _check_name(("audiosocket", "agent"), config.audiosocket.agent, "agents", tuple(config.agents))
     for name, provider in config.providers.items():
         if provider.type not in PROVIDER_TYPES:

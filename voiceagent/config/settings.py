@@ -98,6 +98,46 @@ class AudioSocketConfig:
 
 
 @frozen
+class AriConfig:
+    """`[ari]`: call control. An empty `url` is none. `variables` of the caller's channel are read for the dialogue."""
+
+    url: str = field(
+        default="",
+        validator=_matching(r"(https?://[^\s/?#@]+/\S*[^\s/])?", "a URL such as 'http://127.0.0.1:8088/ari'"),
+    )
+    user: str = "voiceagent"
+    password: str = field(default="", repr=False)
+    app: str = field(
+        default="voiceagent", validator=_matching(r"[\w.-]{1,64}", "1 to 64 letters, digits, '.', '-' or '_'")
+    )
+    at_end: str = field(default="continue", validator=validators.in_(("continue", "hang up")))
+    ringback: bool = False
+    variables: tuple[str, ...] = ()
+
+
+@frozen
+class MediaConfig:
+    """`[media]`: what Asterisk sends and takes on the media legs of ARI calls."""
+
+    format: str = field(default="slin", validator=validators.in_(("slin", "slin16")))
+
+
+@frozen
+class DialplanConfig:
+    """`[dialplan]`: where plain `AudioSocket()` calls come in beside those of ARI. An empty `listen` is nowhere."""
+
+    listen: str = field(default="", validator=_an_address_or_none)
+
+
+@frozen
+class HttpConfig:
+    """`[http]`: health and metrics. An empty `listen` is nowhere; beyond loopback only with a `token`."""
+
+    listen: str = field(default="", validator=_an_address_or_none)
+    token: str = field(default="", repr=False)
+
+
+@frozen
 class AgentConfig:
     """`[agents.NAME]`: who answers. `stt`, `tts` and `llm` name providers; an empty name is none.
 
@@ -126,6 +166,10 @@ class Config:
 
     service: ServiceConfig = ServiceConfig()
     audiosocket: AudioSocketConfig = AudioSocketConfig()
+    ari: AriConfig = AriConfig()
+    media: MediaConfig = MediaConfig()
+    dialplan: DialplanConfig = DialplanConfig()
+    http: HttpConfig = HttpConfig()
     agents: Mapping[str, AgentConfig] = field(factory=dict)
     providers: Mapping[str, ProviderOptions] = field(factory=dict)
     directory: Path = field(factory=Path.cwd)
