@@ -13,7 +13,9 @@ from voiceagent.lab.measure import Lateness, Limits
 PUNCTUAL = Lateness.of(np.full(1000, 0.0005))
 
 
-def load(calls: int = 200, *, missing: int = 0, opened: int | None = None, ended_early: int = 0) -> LoadResult:
+def load(
+    calls: int = 200, *, missing: int = 0, opened: int | None = None, ended_early: int = 0, stall: float = 0.0
+) -> LoadResult:
     return LoadResult(
         opened=calls if opened is None else opened,
         ended_early=ended_early,
@@ -26,6 +28,7 @@ def load(calls: int = 200, *, missing: int = 0, opened: int | None = None, ended
         lateness=PUNCTUAL,
         widest_gap=0.021,
         own_lateness=PUNCTUAL,
+        own_stall=stall,
         asked=40,
         answer_delays=[0.7, 0.8],
         closed={"a": 100.0, "b": 100.5, "c": 101.001, "d": 101.002},
@@ -206,6 +209,27 @@ def test_a_run_in_which_calls_failed_is_no_run() -> None:
     ended = evolve(run, fresh=[run.fresh[0], evolve(run.fresh[1], load=load(ended_early=3))])
     assert ended.failures() == ["control: 3 calls ended early"]
     assert evolve(run, end=reading(41.0, live=2)).failures() == ["service: 2 calls are still there 11 s later"]
+
+
+@pytest.mark.parametrize("stalled", ["generator", "control"])
+def test_calls_that_ended_while_the_machine_stood_still_are_noise(stalled: str) -> None:
+    run, told = a_run(), "control: 3 calls ended early, but the machine stood still for 2.5 s as well"
+    seen = load(ended_early=3, stall=2.5) if stalled == "generator" else load(ended_early=3)
+    if stalled == "control":
+        seen = evolve(seen, lateness=Lateness.of(np.array([0.0005] * 999 + [2.5])))
+    run = evolve(run, fresh=[run.fresh[0], evolve(run.fresh[1], load=seen)])
+    assert (run.failures(), run.noise(Limits())) == ([], [told])
+
+
+def test_the_service_answers_for_calls_that_ended_early_unless_others_stood_still() -> None:
+    run = a_run()
+    run = evolve(run, service=evolve(run.service, load=load(ended_early=2, stall=1.9)))
+    late = evolve(run.service.load, lateness=Lateness.of(np.array([9.0])))  # that is what is under test
+    run = evolve(run, service=evolve(run.service, load=late))
+    assert (run.failures(), run.noise(Limits())) == (["service: 2 calls ended early"], [])
+    stalled = evolve(run, ticker=Lateness.of(np.array([0.0001, 2.1])))
+    assert stalled.failures() == []
+    assert stalled.noise(Limits()) == ["service: 2 calls ended early, but the machine stood still for 2.1 s as well"]
 
 
 def test_hang_ups_before_the_service_knew_the_calls_make_a_run_worthless() -> None:

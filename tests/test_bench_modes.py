@@ -113,6 +113,7 @@ def offered(
         lateness=PUNCTUAL,
         widest_gap=0.021,
         own_lateness=PUNCTUAL,
+        own_stall=0.0,
         asked=0,
         answer_delays=[],
         closed={},
@@ -144,6 +145,9 @@ def test_a_stalled_machine_is_no_witness_against_the_cap() -> None:
     assert run.noise(Limits()) == []
     (reason,) = evolve(run, ticker=stalled).noise(Limits())
     assert reason == "frames were lost, but the generator or the control was stalled 60 ms as well"
+    run = evolve(offered(ended_early=3), ticker=Lateness.of(np.array([0.0005] * 999 + [2.5])))
+    assert run.noise(Limits()) == ["3 calls ended early, but the machine stood still for 2.5 s as well"]
+    assert offered(ended_early=3).noise(Limits()) == []
 
 
 async def test_a_small_offer_past_the_cap() -> None:

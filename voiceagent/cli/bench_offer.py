@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from voiceagent.cli.bench_figures import Reading, Segment, listed_ms, told_ms
+from voiceagent.cli.bench_figures import STALL_S, Reading, Segment, listed_ms, told_ms
 from voiceagent.cli.bench_load import Watch, open_service_child, open_ticker, put, released
 from voiceagent.cli.bench_outcome import Outcome, Verdict, line, spread
 from voiceagent.lab.legs import LoadSpec
@@ -45,12 +45,19 @@ class Offered:
 
     def noise(self, limits: Limits) -> list[str]:
         """Why the machine was too noisy to tell; nothing: it was not."""
-        return Noise(
-            generator=self.service.load.own_lateness,
+        load = self.service.load
+        reasons = Noise(
+            generator=load.own_lateness,
             control=self.ticker,
             lost=self.lost,
             others_share=self.service.others_cpu_s / self.service.wall_s / self.cpus,
         ).reasons(limits)
+        stall = max(load.own_stall, self.ticker.worst)
+        if load.ended_early != self.offered - self.cap and stall >= STALL_S:
+            reasons.append(
+                f"{load.ended_early} calls ended early, but the machine stood still for {stall:.1f} s as well"
+            )
+        return reasons
 
     def verdicts(self) -> list[Verdict]:
         """Whether the cap holds, at once, and at nobody's cost."""

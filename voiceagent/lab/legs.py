@@ -57,6 +57,8 @@ class LoadResult:
     widest_gap: float
     #: The generator's own, sending.
     own_lateness: Lateness
+    #: The longest the generator was behind its own grid, from the first call to the last.
+    own_stall: float
     #: Questions put during whole calls, and from the end of each to the first sound of its answer.
     asked: int
     answer_delays: Sequence[float]

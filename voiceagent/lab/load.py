@@ -103,7 +103,7 @@ class Generator:
         self._epoll = select.epoll()
         self._by_fd: dict[int, int] = {}
         self._own = [0] * (BUCKETS + 1)
-        self._own_worst = 0.0
+        self._own_worst = self._own_worst_before = 0.0
         self._sent = self._opened = self._ended_early = 0
         every = spec.calls // max(1, spec.one_by_one)
         #: Which are hung up one by one, in which order: spread, so that they fall on all moments of the 20 ms.
@@ -228,6 +228,7 @@ class Generator:
         return True
 
     def _steady(self) -> None:
+        self._own_worst_before = self._own_worst
         self._own, self._own_worst = [0] * (BUCKETS + 1), 0.0
         self._before = self._sent, self._loud()
         self._report({"event": "steady", "open": len(self._by_fd)})
@@ -262,6 +263,7 @@ class Generator:
             sent=self._window[0],
             loud=self._window[1],
             own_lateness=self._own_lateness,
+            own_stall=max(self._own_worst_before, self._own_worst),
             asked=sum(talk.asked for talk in talks),
             answer_delays=[delay for talk in talks for delay in talk.delays],
             closed=self._closed,
