@@ -18,6 +18,7 @@ from voiceagent import journal as j
 from voiceagent.audio.pcm import Pcm
 from voiceagent.calls.admission import Admission
 from voiceagent.calls.call import Call, CallLimits, ConversationAgent, EchoAgent
+from voiceagent.calls.live import LiveCalls
 from voiceagent.calls.router import Router
 from voiceagent.config import flow_path
 from voiceagent.dialogue.load import load_flow
@@ -74,23 +75,24 @@ async def _attack(plan: Plan) -> Record:
     clock = MediaClock()
     stt, tts = FakeRecogniser(delay_s=0.1), FakeVoice(letter_s=0.01, failures=plan.failures)
     stt.texts.extend(_heard(plan))
+    live = LiveCalls(record.events.append)
     router = Router(
         clock=clock,
         admission=Admission(plan.max_calls, plan.max_pending, (ip_network("127.0.0.0/8"),)),
         agent=EchoAgent("echo") if plan.agent == "echo" else _receptionist(stt, tts),
         limits=CallLimits(plan.max_call_s, plan.idle_s),
         run_tool=_run_tool,
-        journal=record.events.append,
+        live=live,
     )
 
     def note(event: j.Event) -> None:
         record.events.append(event)
         if isinstance(event, j.CallStarted):
-            record.calls.append(router.calls[event.call])
+            record.calls.append(router.live.calls[event.call])
 
-    router.journal = note
+    live.journal = note
     listings: dict[str, Listing] = {
-        "live call": lambda: router.calls,
+        "live call": lambda: router.live.calls,
         "admitted call": lambda: router.admission.live,
         "connection": lambda: range(router.admission.connections),
         "pending connection": lambda: range(router.admission.pending),
@@ -163,7 +165,7 @@ def _receptionist(stt: FakeRecogniser, tts: FakeVoice) -> ConversationAgent:
         stt=stt,
         tts=tts,
         vad=LoudnessVad,
-        dialogue=lambda: FlowDialogue(_FLOW),
+        dialogue=lambda facts: FlowDialogue(_FLOW, facts=facts),
         endpointing=Endpointing(end_silence_s=0.3),
         no_input_s=1.5,
         apology=Phrase("Sorry, again please.", Pcm(8000, b"\x00\x11" * 800)),

@@ -421,6 +421,7 @@ def _check_flood(record: Record, case: Case, ended: j.CallEnded) -> None:
         assert dropped, f"port {case.port}: nothing was dropped in a flood"
     call = next(call for call in record.calls if call.peer == f"127.0.0.1:{case.port}")
     most = max([2.0, *(seconds for _, seconds in everything)])
+    assert call.line is not None
     assert call.line.inbox_peak <= most + _EPSILON, f"port {case.port}: {call.line.inbox_peak} s waited"
 
 

@@ -19,6 +19,7 @@ from voiceagent.audio.pcm import Pcm
 from voiceagent.audio.wav import read_wav
 from voiceagent.calls.admission import Admission
 from voiceagent.calls.call import Agent, CallLimits, ConversationAgent, EchoAgent
+from voiceagent.calls.live import LiveCalls
 from voiceagent.calls.router import Router
 from voiceagent.calls.tools import Tools
 from voiceagent.config import flow_path
@@ -65,7 +66,7 @@ class Rig:
             agent=self.agent or self.receptionist(),
             limits=CallLimits(self.max_call_s, self.idle_s),
             run_tool=Tools(self.directory, self.events.append, write_at_once).run,
-            journal=self.events.append,
+            live=LiveCalls(self.events.append),
         )
         async with trio.open_nursery() as engine:
             engine.start_soon(clock.run)
@@ -74,7 +75,7 @@ class Rig:
                 self.nursery.cancel_scope.cancel()
             engine.cancel_scope.cancel()
         assert (self.stt.open_turns, self.tts.open_texts) == (0, 0)
-        assert not self.router.calls
+        assert not self.router.live.calls
         assert self.router.admission.connections == 0
 
     def receptionist(self) -> ConversationAgent:
@@ -83,7 +84,7 @@ class Rig:
             stt=self.stt,
             tts=self.tts,
             vad=LoudnessVad,
-            dialogue=lambda: FlowDialogue(FLOW),
+            dialogue=lambda facts: FlowDialogue(FLOW, facts=facts),
             endpointing=Endpointing(end_silence_s=SILENCE_S),
             no_input_s=7.0,
             apology=Phrase("Sorry, again please.", Pcm(8000, b"\x00\x11" * 4000)),
@@ -266,7 +267,7 @@ async def test_a_caller_who_hangs_up_after_his_message_has_left_it(rig: Rig, aut
 
 
 def _recording(rig: Rig) -> bool:
-    return any(call.hearing is not None and call.hearing.is_recording for call in rig.router.calls.values())
+    return any(call.hearing is not None and call.hearing.is_recording for call in rig.router.live.calls.values())
 
 
 async def test_a_failing_recogniser_is_apologised_for_and_the_call_goes_on(rig: Rig, autojump_clock: MockClock) -> None:
@@ -343,7 +344,7 @@ async def test_a_hang_up_at_any_moment_leaves_nothing(
         else:
             peer.end.abort()
         await trio.sleep(0.021)  # the next time the clock reads
-        assert not rig.router.calls
+        assert not rig.router.live.calls
         assert (rig.stt.open_turns, rig.tts.open_texts) == (0, 0)
     assert rig.end.cause == "caller hung up"
     assert rig.end.at - gone <= 0.0201
@@ -368,7 +369,7 @@ async def test_beyond_the_limit_a_connection_is_closed_at_once(rig: Rig, autojum
         assert second.hung_up
         assert second.over == "eof"
         await first.talk("." * 50)
-        assert len(rig.router.calls) == 1
+        assert len(rig.router.live.calls) == 1
     assert rig.router.refused == {"too many calls": 1}
 
 
@@ -411,7 +412,7 @@ async def test_a_uuid_already_on_a_call_is_refused_and_the_call_goes_on(rig: Rig
         assert second.hung_up
         second.end.close()
         await first.talk("." * 100)
-        assert len(rig.router.calls) == 1
+        assert len(rig.router.live.calls) == 1
         assert first.speech
     assert rig.router.refused == {"call already connected": 1}
 
@@ -458,7 +459,7 @@ async def test_a_crash_ends_that_call_and_no_other(rig: Rig, autojump_clock: Moc
         assert peer.hung_up
         peer.end.close()
         await other.talk("." * 10)
-        assert len(rig.router.calls) == 1
+        assert len(rig.router.live.calls) == 1
     assert "a bug" in rig.all(j.CallCrashed)[0].traceback
     assert rig.all(j.CallEnded)[0].cause == "crash"
 
@@ -538,7 +539,7 @@ async def test_failures_that_are_not_in_a_row_do_not_end_the_call(rig: Rig, auto
             await rig.say(peer, error)
             rig.stt.texts.append("how do i get to you")
             await peer.talk("#" * 25 + "." * 90)  # the answer has begun when he fails to be heard again
-        assert len(rig.router.calls) == 1
+        assert len(rig.router.live.calls) == 1
 
 
 async def test_a_refused_caller_who_goes_on_sending_finds_no_reset(rig: Rig, autojump_clock: MockClock) -> None:

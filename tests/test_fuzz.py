@@ -5,6 +5,7 @@ import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import attrs
 import pytest
@@ -167,15 +168,19 @@ def count_wrongly(patch: pytest.MonkeyPatch) -> None:
 
 
 def let_everybody_in(patch: pytest.MonkeyPatch) -> None:
-    def lenient(admission: Admission, host: str) -> None:
+    def connect(admission: Admission, host: str, *, counted: bool) -> None:
         admission.connections += 1
         admission.pending += 1
 
-    patch.setattr(Admission, "connect", lenient)
+    def begin(admission: Admission, call: UUID) -> None:
+        admission.live.add(call)
+
+    patch.setattr(Admission, "connect", connect)
+    patch.setattr(Admission, "begin", begin)
 
 
 def never_give_up(patch: pytest.MonkeyPatch) -> None:
-    async def patient(call: object, limits: object) -> None:
+    async def patient(call: object, line: object, limits: object) -> None:
         await trio.sleep_forever()
 
     patch.setattr("voiceagent.calls.call._keep_alive", patient)

@@ -14,6 +14,7 @@ from attrs import define, evolve, field
 from voiceagent.audio.pcm import Pcm
 from voiceagent.calls.admission import Admission
 from voiceagent.calls.call import Agent, Call, CallLimits, ConversationAgent, EchoAgent
+from voiceagent.calls.live import LiveCalls
 from voiceagent.calls.router import Router
 from voiceagent.calls.tools import Tools
 from voiceagent.config import Config, ProviderOptions, flow_path, parse_address, state_path
@@ -71,7 +72,7 @@ class Service:
     @property
     def calls(self) -> Mapping[str, Call]:
         """The live calls by UUID (text)."""
-        return self._router.calls
+        return self._router.live.calls
 
     @property
     def refused(self) -> Mapping[str, int]:
@@ -135,7 +136,7 @@ async def _serve(config: Config, agents: Mapping[str, Agent], journal: Journal) 
         agent=agents[audiosocket.agent],
         limits=CallLimits(config.agents[audiosocket.agent].max_call_s, audiosocket.idle_s),
         run_tool=Tools(state_path(config.service, os.environ), journal).run,
-        journal=journal,
+        live=LiveCalls(journal),
     )
     # A router for each agent; they share everything that changes: calls, admission, counts.
     routers = {
@@ -231,7 +232,7 @@ async def _prepare_agent(name: str, providers: _Providers) -> Agent:
         stt=stt,
         tts=tts,
         vad=WebrtcVad,
-        dialogue=partial(FlowDialogue, flow, greeting=agent.greeting),
+        dialogue=lambda facts: FlowDialogue(flow, greeting=agent.greeting, facts=facts),
         endpointing=Endpointing(
             end_silence_s=agent.end_silence_s,
             confirm_s=agent.barge_in_s,

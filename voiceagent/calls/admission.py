@@ -17,8 +17,12 @@ class Admission:
     pending: int = 0
     live: set[UUID] = field(factory=set)
 
-    def connect(self, host: str) -> str | None:
-        """A connection from `host` arrived: None, or the reason to close it at once. Pair with `disconnect`."""
+    def connect(self, host: str, *, counted: bool = False) -> str | None:
+        """A connection from `host` arrived: None, or the reason to close it at once. Pair with `disconnect`.
+
+        `counted`: it can only be part of a call that has begun already, so there is no other limit than on those that
+        have not said which.
+        """
         try:
             address = ip_address(host.split("%")[0])
         except ValueError:
@@ -26,7 +30,7 @@ class Admission:
         mapped = getattr(address, "ipv4_mapped", None)
         if not any((mapped or address) in network for network in self.allow):
             return "peer not allowed"
-        if self.connections >= self.max_calls:
+        if self.connections >= self.max_calls and not counted:
             return "too many calls"
         if self.pending >= self.max_pending:
             return "too many connections without UUID"
@@ -43,9 +47,11 @@ class Admission:
         self.connections -= 1
 
     def begin(self, call: UUID) -> str | None:
-        """A connection says it is `call`: None, or the reason to close it. Pair with `finish`."""
+        """`call` begins: None, or the reason why it must not. Pair with `finish`."""
         if call in self.live:
             return "call already connected"
+        if len(self.live) >= self.max_calls:
+            return "too many calls"
         self.live.add(call)
         return None
 

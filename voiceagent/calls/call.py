@@ -1,6 +1,6 @@
 """A call, from the first frame to the last, as one function."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -37,7 +37,8 @@ class ConversationAgent:
     stt: SpeechToText
     tts: TextToSpeech
     vad: Callable[[int], Vad]
-    dialogue: Callable[[], Dialogue]
+    #: Takes what is known of the caller (`Call.facts`).
+    dialogue: Callable[[Mapping[str, str]], Dialogue]
     endpointing: Endpointing
     no_input_s: float
     apology: Phrase
@@ -63,11 +64,19 @@ class Call:
     agent: str
     peer: str
     started: float
-    line: Line
+    #: What is known of the caller before he speaks, by the names that flows and prompts have for it.
+    facts: Mapping[str, str] = field(factory=dict)
+    #: None until the media leg is there.
+    line: Line | None = None
     scope: trio.CancelScope = field(factory=trio.CancelScope)
     ending: LineEnd | None = None
     hearing: Hearing | None = None
     conversation: Conversation | None = None
+
+    @property
+    def how_it_ended(self) -> LineEnd | None:
+        """Why, as far as it is known: None while neither side has ended it."""
+        return self.ending or (self.line.ended if self.line is not None else None)
 
     def end(self, cause: str, detail: str = "") -> None:
         """Cancel the call as a whole. Its line is hung up by whoever runs the call."""
@@ -78,44 +87,43 @@ class Call:
 
 async def run_call(
     call: Call,
+    line: Line,
     agent: Agent,
     *,
     limits: CallLimits,
     run_tool: Callable[[Call, ToolCall], Awaitable[ToolReturned]],
     journal: Journal,
 ) -> None:
-    """Hold one call until either side ends it or time runs out; `call.ending` or `call.line.ended` tell why.
+    """Talk on `line` until it ends, `call` is ended or time runs out.
 
-    When this returns, no task, timer or provider session of the call is left; the line is still open.
+    Comes back only by cancellation: of `call.scope`, or from outside. No task, timer or provider session of the call is
+    left then; the line is still open.
     """
-    line = call.line
-    line.on_end = call.scope.cancel
-    if line.ended is not None:
-        return
-    with call.scope:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_keep_alive, call, limits)
-            match agent:
-                case EchoAgent():
-                    line.on_audio = partial(_echo, line)
-                case ConversationAgent():
-                    conversation = _prepare(call, agent, run_tool=run_tool, journal=journal)
-                    nursery.start_soon(conversation.hearing.run)
-                    nursery.start_soon(conversation.mouth.run)
-                    nursery.start_soon(conversation.run)
+    call.line = line
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_keep_alive, call, line, limits)
+        match agent:
+            case EchoAgent():
+                line.on_audio = partial(_echo, line)
+            case ConversationAgent():
+                conversation = _prepare(call, line, agent, run_tool=run_tool, journal=journal)
+                nursery.start_soon(conversation.hearing.run)
+                nursery.start_soon(conversation.mouth.run)
+                nursery.start_soon(conversation.run)
 
 
 def _prepare(
     call: Call,
+    line: Line,
     agent: ConversationAgent,
     *,
     run_tool: Callable[[Call, ToolCall], Awaitable[ToolReturned]],
     journal: Journal,
 ) -> Conversation:
-    name, dialogue = str(call.uuid), agent.dialogue()
+    name, dialogue = str(call.uuid), agent.dialogue(call.facts)
     heard, events = trio.open_memory_channel[EarEvent](_EVENTS)
     call.hearing = Hearing(
-        call.line,
+        line,
         call=name,
         stt=agent.stt,
         vad=agent.vad,
@@ -129,7 +137,7 @@ def _prepare(
         hearing=call.hearing,
         events=events,
         quiet=heard,
-        mouth=Mouth(call.line, call=name, journal=journal),
+        mouth=Mouth(line, call=name, journal=journal),
         dialogue=dialogue,
         tts=agent.tts,
         run_tool=partial(run_tool, call),
@@ -148,11 +156,11 @@ def _echo(line: Line, rate: int, data: bytes) -> None:
         line.counts["echo dropped"] += line.playout.trim(_ECHO_FRAMES)
 
 
-async def _keep_alive(call: Call, limits: CallLimits) -> None:
+async def _keep_alive(call: Call, line: Line, limits: CallLimits) -> None:
     """End the call when its time is up, or when the peer has sent nothing for too long."""
     last = call.started + limits.max_call_s
     while (now := trio.current_time()) < last:
-        idle_at = call.line.last_read + limits.idle_s
+        idle_at = line.last_read + limits.idle_s
         if now >= idle_at:
             call.end("idle", f"nothing came for {limits.idle_s:g} s")
         await trio.sleep_until(min(last, max(idle_at, now + 0.02)))

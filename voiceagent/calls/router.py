@@ -1,9 +1,5 @@
-"""From a connection to a finished call: admission, the crash boundary, the hang-up.
+"""From a connection to a finished call: admission, whose call it is, the hang-up. One task of the service each."""
 
-One task of the service per connection. Whatever goes wrong inside a call ends here and nowhere else.
-"""
-
-import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from itertools import count
@@ -15,7 +11,9 @@ from attrs import define, field
 
 from voiceagent.calls.admission import Admission
 from voiceagent.calls.call import Agent, Call, CallLimits, run_call
-from voiceagent.journal import CallCrashed, CallEnded, CallStarted, ConnectionRefused, Journal
+from voiceagent.calls.live import LiveCalls
+from voiceagent.calls.rendezvous import Rendezvous
+from voiceagent.journal import ConnectionRefused
 from voiceagent.pbx.clock import MediaClock
 from voiceagent.pbx.endpoint import Endpoint
 from voiceagent.pbx.line import Line, LineEnd
@@ -33,17 +31,44 @@ _TURNING_AWAY: Final = 128
 _LAST_WORD_S: Final = 0.1
 
 
+@define(eq=False)
+class Seat:
+    """Where a call waits for the connection of its media leg, and the connection for the call's end."""
+
+    line: Line | None = None
+    _taken: trio.Event = field(factory=trio.Event)
+    _left: trio.Event = field(factory=trio.Event)
+
+    async def wait_line(self) -> Line:
+        """The line, once it is there. It stays its connection's."""
+        await self._taken.wait()
+        assert self.line is not None  # noqa: S101 - that is what the event says
+        return self.line
+
+    async def take(self, line: Line) -> None:
+        """Be the leg that was announced, until the call leaves it."""
+        self.line = line
+        self._taken.set()
+        await self._left.wait()
+
+    def leave(self) -> None:
+        """The call needs the line no longer, or never will: its connection hangs up."""
+        self._left.set()
+
+
 @define
 class Router:
-    """Turns connections into calls. `calls` are the live ones by UUID (text)."""
+    """Turns connections into calls, or the media legs of calls that `announced` them."""
 
     clock: MediaClock
     admission: Admission
     agent: Agent
     limits: CallLimits
     run_tool: Callable[[Call, ToolCall], Awaitable[ToolReturned]]
-    journal: Journal
-    calls: dict[str, Call] = field(factory=dict)
+    live: LiveCalls
+    announced: Rendezvous[Seat] = field(factory=Rendezvous)
+    #: Whether those are all that is let in.
+    only_announced: bool = False
     refused: dict[str, int] = field(factory=dict)
     _turning_away: int = 0
     _numbers: Iterator[int] = field(factory=count)
@@ -61,7 +86,7 @@ class Router:
     async def serve(self, endpoint: Endpoint, host: str, port: int) -> None:
         """Serve one connection to its end. Owns `endpoint`."""
         peer = address_text(host, port)
-        if (reason := self.admission.connect(host)) is not None:
+        if (reason := self.admission.connect(host, counted=self.only_announced)) is not None:
             self._refuse(peer, reason)
             await self._turn_away(endpoint, peer)
             return
@@ -107,6 +132,10 @@ class Router:
             ended = line.ended or LineEnd("no UUID")
             if ended.cause != "caller hung up":
                 self._refuse(line.peer, ended.cause, ended.detail)
+        elif (seat := self.announced.claim(uuid, trio.current_time())) is not None:
+            await seat.take(line)
+        elif self.only_announced:
+            self._refuse(line.peer, "not announced", str(uuid))
         elif (reason := self.admission.begin(uuid)) is not None:
             self._refuse(line.peer, reason, str(uuid))
         else:
@@ -116,46 +145,25 @@ class Router:
                 self.admission.finish(uuid)
 
     async def _hold_call(self, line: Line, uuid: UUID) -> None:
-        now = trio.current_time()
-        call = Call(uuid=uuid, agent=self.agent.name, peer=line.peer, started=now, line=line)
-        self.calls[str(uuid)] = call
-        self.journal(CallStarted(now, str(uuid), line.peer, self.agent.name))
-        try:
-            await run_call(call, self.agent, limits=self.limits, run_tool=self.run_tool, journal=self.journal)
-        except* Exception as group:  # the call boundary: a call's error ends that call, others go on
-            call.end("crash", repr(group.exceptions[0]))
-            self.journal(CallCrashed(trio.current_time(), str(uuid), traceback.format_exc()))
-        finally:
-            call.scope.cancel()
-            self.calls.pop(str(uuid))
-            self._finish(call)
+        """A call of the dialplan: the connection is all there is of it."""
+        agent = self.agent
+        call = Call(uuid, agent.name, line.peer, trio.current_time())
 
-    def _finish(self, call: Call) -> None:
-        line, now = call.line, trio.current_time()
-        ending = call.ending or line.ended or LineEnd("service stopped")
-        if line.ended is not None and line.ended.error is not None:
-            text = "".join(traceback.format_exception(line.ended.error))
-            self.journal(CallCrashed(now, str(call.uuid), text))
-        line.resets = ending.cause == "agent hung up"
-        self.journal(
-            CallEnded(
-                now,
-                call=str(call.uuid),
-                agent=call.agent,
-                cause=ending.cause,
-                detail=ending.detail,
-                seconds=now - call.started,
-                turns=call.conversation.turns if call.conversation is not None else 0,
-                frames_received=line.frames_received,
-                frames_sent=line.frames_sent,
-                frames_dropped=line.frames_dropped,
-                counts=dict(line.counts),
-            )
-        )
+        async def talk() -> None:
+            line.on_end = call.scope.cancel
+            if line.ended is None:
+                await run_call(call, line, agent, limits=self.limits, run_tool=self.run_tool, journal=self.live.journal)
+
+        call.line = line
+        try:
+            await self.live.hold(call, talk)
+        finally:
+            # 0x00 would let the dialplan go on, as a transfer wants it to; after a goodbye the caller is hung up.
+            line.resets = call.ending is not None and call.ending.cause == "agent hung up"
 
     def _refuse(self, peer: str, reason: str, detail: str = "") -> None:
         self.refused[reason] = self.refused.get(reason, 0) + 1
-        self.journal(ConnectionRefused(trio.current_time(), peer, reason, detail))
+        self.live.journal(ConnectionRefused(trio.current_time(), peer, reason, detail))
 
 
 async def _hang_up(line: Line) -> None:

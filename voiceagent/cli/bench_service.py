@@ -86,7 +86,7 @@ class Meters:
 
     def read(self, service: Service) -> Reading:
         clock = service.clock.stats
-        lines = [call.line for call in service.calls.values()]
+        lines = [call.line for call in service.calls.values() if call.line is not None]
         peaks = {
             "caller audio waiting for the call, ms": max((line.inbox_peak * 1000 for line in lines), default=0.0),
             "agent audio waiting for the line, ms": max((line.playout.peak * 20.0 for line in lines), default=0.0),
