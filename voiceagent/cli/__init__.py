@@ -10,6 +10,8 @@ _COMMANDS = {
     "call": "telephone a running service as Asterisk does, and time it",
     "demo": "hear a scripted caller talk with the agent",
     "bench": "measure what this machine carries",
+    "dialplan": "print the lines of extensions.conf for a configuration",
+    "lab": "run a real Asterisk on this machine, for trying and testing",
 }
 
 #: Packages that are not called as what they are imported as.
