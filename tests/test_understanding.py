@@ -10,7 +10,10 @@ from tests.understanding.telephone import Telephone, turns_of
 from voiceagent.audio.pcm import Pcm, silence
 from voiceagent.providers.embedded import EmbeddedOptions
 
-_BOOKING, _BILLING = tuning.MATERIAL.errands[0], judging.MATERIAL.errands[4]
+_BOOKING, _BILLING = (
+    next(errand for errand in tuning.MATERIAL.errands if errand.name == name)
+    for name in ("booking step by step", "to the billing department")
+)
 _VOICE = tuning.MATERIAL.voices[0]
 
 

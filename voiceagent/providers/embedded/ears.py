@@ -4,6 +4,7 @@ Only for worker programs: the library holds the interpreter while it works.
 """
 
 import os
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -53,24 +54,26 @@ class Ears:
         self._decoder.activate_search("phrases")
 
     def begin(self) -> None:
-        self._decoder.set_cmn(_SPECTRUM)  # not that of the caller before
+        """Nothing is left of the caller before: neither his mean spectrum nor the noise around him."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # it claims to be unnecessary, but forgets the noise
+            self._decoder.start_stream()
+        self._decoder.set_cmn(_SPECTRUM)
         self._decoder.start_utt()
 
     def hear(self, data: bytes) -> None:
         """s16le at 16 kHz."""
         self._decoder.process_raw(data)
 
-    def end(self) -> str:
-        """The words, empty when what was said is none of what is expected."""
+    def end(self) -> list[Segment]:
+        """What it takes the audio for; nothing when there was none."""
         self._decoder.end_utt()
         if self._decoder.hyp() is None:
-            return ""
-        return words_of(
-            [
-                Segment(each.word, each.end_frame - each.start_frame + 1, -log(max(each.ascore, _LEAST)))
-                for each in self._decoder.seg()
-            ]
-        )
+            return []
+        return [
+            Segment(each.word, each.end_frame - each.start_frame + 1, -log(max(each.ascore, _LEAST)))
+            for each in self._decoder.seg()
+        ]
 
 
 class EarsPool:
@@ -120,10 +123,13 @@ class Turn:
             self._ears.hear(wide)
 
     def finish(self) -> str:
-        """The turn's words; nothing can be told when anything may be said. The turn is of no use after that."""
+        """The turn's words, empty when it was none of what is expected, or anything may be said.
+
+        The turn is of no use after that.
+        """
         if self._ears is None:
             return ""
-        text = self._ears.end()
+        text = words_of(self._ears.end())
         self._pool.give_back(self._expected, self._ears)
         self._ears = None
         return text
