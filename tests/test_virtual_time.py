@@ -193,13 +193,14 @@ def check(script: Script, caller: RigCaller) -> None:
     assert ended.frames_sent - caller.line.frames_received in (0, 1)
 
 
-@pytest.mark.parametrize("apart_s", [0.13, 30.0], ids=["all at once", "one each half minute"])
-async def test_twenty_callers_all_get_what_they_called_for(
-    tmp_path: Path, autojump_clock: MockClock, apart_s: float
+@pytest.mark.parametrize(
+    ("scripts", "apart_s"), [(SCRIPTS * 2, 0.13), (SCRIPTS, 30.0)], ids=["twenty at once", "ten, each half minute one"]
+)
+async def test_all_callers_get_what_they_called_for(
+    tmp_path: Path, autojump_clock: MockClock, scripts: tuple[Script, ...], apart_s: float
 ) -> None:
     config = load_config(DEFAULT_FILE, ["audiosocket.listen=", f"service.state_dir={tmp_path}"], {})
     speech, events, calls = LegibleSpeech(), list[Event](), list[list[RigCaller]]()
-    scripts = SCRIPTS * 2
     async with (
         nothing_left_behind(),
         open_service(config, journals=[events.append], providers={"embedded": speech}) as service,
