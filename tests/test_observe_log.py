@@ -40,6 +40,10 @@ def test_a_call_is_one_canonical_line_at_its_end() -> None:
             f'provider-failed call={CALL} provider=embedded message="worker said \\"no\\"\\nand left"',
         ),
         (journal.CallCrashed(0.0, CALL, "a\nb"), f'call-crashed call={CALL} traceback="a\\nb"'),
+        (journal.AriConnected(0.0, "voiceagent", 3), "ari-connected application=voiceagent channels=3"),
+        (journal.AriLost(0.0, "no answer to a ping", 0.25), 'ari-lost reason="no answer to a ping" retry_s=0.25'),
+        (journal.AriReplaced(0.0, "voiceagent"), "ari-replaced application=voiceagent"),
+        (journal.AriEventBad(0.0, "Dial.peer: is missing"), 'ari-event-bad problem="Dial.peer: is missing"'),
         (
             journal.WorkerRestarted(0.0, "embedded", "no answer"),
             'worker-restarted provider=embedded reason="no answer"',

@@ -149,6 +149,40 @@ class WorkerRestarted:
 
 
 @frozen
+class AriConnected:
+    """Asterisk tells us what happens, and has told what there is: `channels` of ours are live in it."""
+
+    at: float
+    application: str
+    channels: int
+
+
+@frozen
+class AriLost:
+    """Asterisk's events do not reach us; the next attempt is in `retry_s` seconds. Live calls go on."""
+
+    at: float
+    reason: str
+    retry_s: float
+
+
+@frozen
+class AriReplaced:
+    """Another client took our application's name: Asterisk tells it, and no longer us."""
+
+    at: float
+    application: str
+
+
+@frozen
+class AriEventBad:
+    """Asterisk sent what we cannot read. Told once for each `problem`; the event is skipped."""
+
+    at: float
+    problem: str
+
+
+@frozen
 class CallCrashed:
     """A call ended by an error of ours; other calls go on. CallEnded follows."""
 
@@ -190,6 +224,10 @@ Event: TypeAlias = (
     | ToolFinished
     | ProviderFailed
     | WorkerRestarted
+    | AriConnected
+    | AriLost
+    | AriReplaced
+    | AriEventBad
     | CallCrashed
     | CallEnded
 )

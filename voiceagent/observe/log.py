@@ -41,6 +41,14 @@ def line_of(event: Event) -> str | None:
             return _line("provider-failed", {"call": call, "provider": provider, "message": message})
         case journal.WorkerRestarted(provider=provider, reason=reason):
             return _line("worker-restarted", {"provider": provider, "reason": reason})
+        case journal.AriConnected(application=application, channels=channels):
+            return _line("ari-connected", {"application": application, "channels": channels})
+        case journal.AriLost(reason=reason, retry_s=retry_s):
+            return _line("ari-lost", {"reason": reason, "retry_s": retry_s})
+        case journal.AriReplaced(application=application):
+            return _line("ari-replaced", {"application": application})
+        case journal.AriEventBad(problem=problem):
+            return _line("ari-event-bad", {"problem": problem})
         case journal.CallCrashed(call=call, traceback=traceback):
             return _line("call-crashed", {"call": call, "traceback": traceback})
         case journal.CallEnded():
