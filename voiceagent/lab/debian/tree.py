@@ -26,8 +26,8 @@ class Recipe:
 
     `packages`: what is wanted. `sufficient`: of all that these need, the packages whose names match this whole are
     known to be enough; where they are not (Debian moves on) all are fetched. `programs`: what has libraries to be
-    found, each with at least one file. `files`: what else is kept. `links`: what an installation would have linked, from
-    and to.
+    found, each with at least one file. `files`: what else is kept. `links`: what an installation would have linked,
+    from and to.
     """
 
     name: str
