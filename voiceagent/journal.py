@@ -29,7 +29,10 @@ class ServiceStopping:
 
 @frozen
 class ConnectionRefused:
-    """A connection was closed before it became a call. `reason` is a short constant to count by."""
+    """A connection, or a channel that came through Stasis, did not become a call.
+
+    `peer` is its address or the channel's name, `reason` a short constant to count by.
+    """
 
     at: float
     peer: str
@@ -183,6 +186,15 @@ class AriEventBad:
 
 
 @frozen
+class AriCleanUpFailed:
+    """Something of a call is still in Asterisk; it is looked for again at the next connection."""
+
+    at: float
+    call: str
+    detail: str
+
+
+@frozen
 class CallCrashed:
     """A call ended by an error of ours; other calls go on. CallEnded follows."""
 
@@ -228,6 +240,7 @@ Event: TypeAlias = (
     | AriLost
     | AriReplaced
     | AriEventBad
+    | AriCleanUpFailed
     | CallCrashed
     | CallEnded
 )

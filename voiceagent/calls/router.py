@@ -81,13 +81,13 @@ class Router:
 
     def trouble(self, message: str) -> None:
         """The listener cannot take connections for the moment."""
-        self._refuse("-", "listener", message)
+        self.refuse("-", "listener", message)
 
     async def serve(self, endpoint: Endpoint, host: str, port: int) -> None:
         """Serve one connection to its end. Owns `endpoint`."""
         peer = address_text(host, port)
         if (reason := self.admission.connect(host, counted=self.only_announced)) is not None:
-            self._refuse(peer, reason)
+            self.refuse(peer, reason)
             await self._turn_away(endpoint, peer)
             return
         line = Line(endpoint, peer=peer, number=next(self._numbers))
@@ -131,13 +131,13 @@ class Router:
         if uuid is None:
             ended = line.ended or LineEnd("no UUID")
             if ended.cause != "caller hung up":
-                self._refuse(line.peer, ended.cause, ended.detail)
+                self.refuse(line.peer, ended.cause, ended.detail)
         elif (seat := self.announced.claim(uuid, trio.current_time())) is not None:
             await seat.take(line)
         elif self.only_announced:
-            self._refuse(line.peer, "not announced", str(uuid))
+            self.refuse(line.peer, "not announced", str(uuid))
         elif (reason := self.admission.begin(uuid)) is not None:
-            self._refuse(line.peer, reason, str(uuid))
+            self.refuse(line.peer, reason, str(uuid))
         else:
             try:
                 await self._hold_call(line, uuid)
@@ -161,7 +161,8 @@ class Router:
             # 0x00 would let the dialplan go on, as a transfer wants it to; after a goodbye the caller is hung up.
             line.resets = call.ending is not None and call.ending.cause == "agent hung up"
 
-    def _refuse(self, peer: str, reason: str, detail: str = "") -> None:
+    def refuse(self, peer: str, reason: str, detail: str = "") -> None:
+        """Count and tell that `peer` did not become a call."""
         self.refused[reason] = self.refused.get(reason, 0) + 1
         self.live.journal(ConnectionRefused(trio.current_time(), peer, reason, detail))
 

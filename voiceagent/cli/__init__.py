@@ -10,6 +10,7 @@ _COMMANDS = {
     "call": "telephone a running service as Asterisk does, and time it",
     "demo": "hear a scripted caller talk with the agent",
     "bench": "measure what this machine carries",
+    "check": "look whether everything that a configuration needs is there",
     "dialplan": "print the lines of extensions.conf for a configuration",
     "lab": "run a real Asterisk on this machine, for trying and testing",
 }
