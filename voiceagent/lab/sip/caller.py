@@ -22,7 +22,7 @@ from voiceagent.lab.sip.dialog import Dialog, Ended
 from voiceagent.lab.sip.media import PACKET_S, Heard, Outgoing
 from voiceagent.wire.rtp import RtpError, decode_rtp
 from voiceagent.wire.sdp import AudioDescription, Direction, SdpError
-from voiceagent.wire.sip import Headers, Request, Response, SipError, decode_sip, encode_sip, header_of, sequence_of
+from voiceagent.wire.sip import Headers, Request, SipError, decode_sip, encode_sip, header_of, sequence_of
 
 #: Until a request is sent again, doubled each time up to the second (T1 and T2), until there is no more hope (64 T1).
 _RESEND_S: Final = 0.5
@@ -122,10 +122,10 @@ class SipCall:
         if self.dialog.answered_at is None:
             await self.until(lambda: self.dialog.progressing_at is not None or self._is_settled, "a response")
         if self.dialog.answered_at is None and self.ended is None:
-            await self._request(self.dialog.cancel())
+            await self._end_by(self.dialog.cancel())
             await self.until(lambda: self._is_settled, "the end after CANCEL")
         if self.ended is None:  # also when it was answered just before the CANCEL came
-            await self._request(self.dialog.bye(trio.current_time()))
+            await self._end_by(self.dialog.bye(trio.current_time()))
 
     @property
     def _is_settled(self) -> bool:
@@ -141,15 +141,19 @@ class SipCall:
         await self._accepted(self.dialog.invite())
 
     async def _accepted(self, request: Request) -> None:
-        response = await self._request(request)
+        """A request within the call. Raises LineError when it is refused, or the call ends before."""
+        key = sequence_of(request)
+        await self._deliver(request, lambda: key in self.dialog.responses or self.ended is not None)
+        response = self.dialog.responses.get(key)
+        if response is None:
+            raise LineError(f"{self.dialog.extension}: {request.method}: {self._told()}")
         if response.status >= 300:
             raise LineError(f"{self.dialog.extension}: {request.method}: {response.status} {response.reason}")
 
-    async def _request(self, request: Request) -> Response:
-        """The final response. Raises LineError when there is none."""
+    async def _end_by(self, request: Request) -> None:
+        """Whatever is responded. Raises LineError."""
         key = sequence_of(request)
         await self._deliver(request, lambda: key in self.dialog.responses)
-        return self.dialog.responses[key]
 
     async def _deliver(self, request: Request, delivered: Callable[[], bool]) -> None:
         """Send it until it was `delivered`. Raises LineError."""

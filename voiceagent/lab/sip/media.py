@@ -87,10 +87,9 @@ class Outgoing:
 
 @frozen
 class Arrival:
-    """A packet of audio: when it came (seconds), its number, and its samples, s16le at the rate of the codec."""
+    """A packet of audio: when it came (seconds), and its samples, s16le at the rate of the codec."""
 
     at: float
-    sequence: int
     data: bytes
 
 
@@ -98,7 +97,8 @@ class Arrival:
 class Heard:
     """What came, at most `max_s` seconds of it (32 kB/s at 16 kHz); later packets are counted in `dropped` only.
 
-    `keys`: those that came as telephone events, with the time of their first packet.
+    `keys`: those that came as telephone events, with the time of their first packet. `lost`: packets missing by their
+    numbers, between the first and the latest; those that come too late count as lost.
     """
 
     codec: Codec
@@ -107,10 +107,13 @@ class Heard:
     arrivals: list[Arrival] = field(factory=list)
     keys: list[tuple[float, str]] = field(factory=list)
     dropped: int = 0
+    lost: int = 0
     _last_event: tuple[int, int] | None = None
+    _last_number: tuple[int, int] | None = None
 
     def add(self, packet: RtpPacket, at: float) -> None:
         """Raises RtpError for an event that is none."""
+        self._count(packet)
         if len(self.arrivals) + len(self.keys) >= self.max_s / PACKET_S:
             self.dropped += 1
         elif packet.payload_type == self.event_type:
@@ -119,9 +122,18 @@ class Heard:
                 self.keys.append((at, decode_event(packet.payload).key))
                 self._last_event = pressed
         elif packet.payload_type in (0, 9):
-            self.arrivals.append(Arrival(at, packet.sequence, self.codec.decode(packet.payload)))
+            self.arrivals.append(Arrival(at, self.codec.decode(packet.payload)))
         else:
             raise RtpError(f"payload type {packet.payload_type} was not agreed on")
+
+    def _count(self, packet: RtpPacket) -> None:
+        """A new source numbers anew."""
+        if self._last_number is not None and self._last_number[0] == packet.ssrc:
+            ahead = (packet.sequence - self._last_number[1]) % 0x10000
+            if not 0 < ahead < 0x8000:
+                return  # an old one
+            self.lost += ahead - 1
+        self._last_number = (packet.ssrc, packet.sequence)
 
     def pcm(self, *, since: float = 0.0) -> Pcm:
         """What came from `since` on, joined; where nothing came for more than 0.1 s, there is silence."""
@@ -143,9 +155,3 @@ class Heard:
     def widest_gap(self, *, since: float = 0.0, until: float = float("inf")) -> float:
         """The longest pause between two packets, seconds; 0.0 for fewer than two."""
         return max((seconds for _, seconds in self.gaps(since=since, until=until)), default=0.0)
-
-    @property
-    def lost(self) -> int:
-        """Packets that are missing between the first and the last, by their numbers."""
-        numbers = [arrival.sequence for arrival in self.arrivals]
-        return sum((second - first - 1) % 0x10000 for first, second in pairwise(numbers))
