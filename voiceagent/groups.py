@@ -26,9 +26,9 @@ class Boundary:
 
     def unwrap(self, group: BaseException) -> BaseException:
         """What the body raised, if nothing else is in `group`; or its only error; or else `group`."""
-        errors = list(_leaves(group))
+        errors = list(leaves(group))
         # By their leaves: cancel scopes take groups apart and make new ones of the pieces.
-        if self._raised is not None and set(map(id, errors)) == set(map(id, _leaves(self._raised))):
+        if self._raised is not None and set(map(id, errors)) == set(map(id, leaves(self._raised))):
             return self._raised
         return errors[0] if len(errors) == 1 else group
 
@@ -50,9 +50,10 @@ def unwrapped() -> Iterator[Boundary]:
             error.__context__ = context  # not the group that was taken apart
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a group, however nested; or the error itself."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
-            yield from _leaves(each)
+            yield from leaves(each)
     else:
         yield error
