@@ -17,18 +17,16 @@ class HighPass:
         low = np.sinc(2 * cutoff / rate * time) * np.hamming(2 * half + 1)
         self._taps = (-low / low.sum()).astype(np.float32)
         self._taps[half] += 1.0
-        self._history = np.zeros(2 * half, dtype=np.float32)
+        self._history = bytes(2 * 2 * half)
 
     def filter(self, data: bytes) -> bytes:
         """As many s16le samples as came in, delayed by 6 ms."""
         if not data:
             return b""
-        signal = np.concatenate((self._history, samples_of(data).astype(np.float32)))
+        signal = self._history + data
         self._history = signal[-len(self._history) :]
-        return bytes_of(np.convolve(signal, self._taps, mode="valid"))
+        return bytes_of(np.convolve(samples_of(signal).astype(np.float32), self._taps, mode="valid"))
 
     def skip(self, data: bytes) -> None:
         """Take audio whose filtered form nobody wants; what follows is filtered as if this had been, too."""
-        keep = len(self._history)
-        recent = samples_of(data[-2 * keep :]).astype(np.float32)
-        self._history = np.concatenate((self._history, recent))[-keep:]
+        self._history = (self._history + data)[-len(self._history) :]

@@ -1,10 +1,11 @@
 """The media clock: one task that touches every line's socket fifty times a second.
 
-Lines are spread over two phases of 10 ms: each wake-up costs as much as ten lines, and 250 lines take 2-3 ms. The clock
-sleeps until the next phase that has lines, then reads each of these and writes its frame: one system call for either,
-on a line whose state is in the cache for both. A private epoll, asked without blocking, tells of peers that have closed
-in between. Frames go out at `epoch + step * 10 ms` exactly, never later by accumulation; after a stall at most two are
-caught up and the rest are skipped and counted.
+Lines are spread over two phases of 10 ms: 250 lines take 2-3 ms. A wake-up costs as much as ten lines, and several
+times that after a sleep, so few lines share one phase. The clock sleeps until the next phase that has lines, then reads
+each of these and writes its frame: one system call for either, on a line whose state is in the cache for both. A
+private epoll, asked without blocking, tells of peers that have closed in between. Frames go out at
+`epoch + step * 10 ms` exactly, never later by accumulation; after a stall at most two are caught up and the rest are
+skipped and counted.
 
 A line's OSError ends that line, any other exception of a line ends its call; neither reaches the others. An error of
 the clock itself propagates and ends the service.
@@ -22,6 +23,8 @@ from voiceagent.wire.audiosocket import FRAME_SECONDS, HEADER_BYTES, MAX_PAYLOAD
 
 PHASES: Final = 2
 STEP_SECONDS: Final = FRAME_SECONDS / PHASES
+#: As long as one phase has no more lines than this (1 ms of work), the other stays empty.
+_FEW_LINES: Final = 32
 #: Frames sent in a burst after a stall, at most; Asterisk's mixing bridge loses audio beyond a lead of four.
 CATCH_UP_FRAMES: Final = 2
 BUCKET_SECONDS: Final = 0.00025
@@ -77,9 +80,11 @@ class MediaClock:
                     self._notice_hang_ups()
 
     def attach(self, line: Line) -> None:
-        """From now on `line` is read and gets a frame each 20 ms, the first within 10 ms."""
+        """From now on `line` is read and gets a frame each 20 ms, the first within 20 ms."""
         now = self._current_time()
         step = ceil((now - self._epoch) / STEP_SECONDS)
+        if not self._phases[step % PHASES] and 0 < len(self._phases[(step + 1) % PHASES]) <= _FEW_LINES:
+            step += 1
         phase = step % PHASES
         if not self._phases[phase]:
             self._next_step[phase] = step
@@ -89,6 +94,11 @@ class MediaClock:
             self._hang_ups.register(descriptor, select.EPOLLRDHUP)
         line.last_read = now
         self._attached.unpark_all()
+
+    def overdue(self) -> float:
+        """For how many seconds lines have been waiting for the clock: less than one step, unless something is wrong."""
+        phase = self._next_phase()
+        return 0.0 if phase is None else max(0.0, self._current_time() - self._due(phase))
 
     def between_steps(self) -> float:
         """A time within 10 ms from now at which the clock does nothing, in the middle between two steps."""

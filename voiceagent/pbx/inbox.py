@@ -18,7 +18,8 @@ FLOOD_KEEPS_SECONDS: Final = 1.0
 INBOX_DIGITS: Final = 32
 #: The same within a second.
 DIGITS_PER_SECOND: Final = 20
-#: Audio is handed over in batches of this many seconds: one task switch for three frames.
+#: Audio is handed over in batches of this many seconds, unless another size is asked for: one task switch for three
+#: frames.
 BATCH_SECONDS: Final = 3 * FRAME_SECONDS
 
 #: A flood is more audio than this in two seconds: three times real time. It is over at half of that.
@@ -31,10 +32,12 @@ _EPSILON: Final = 1e-9
 
 
 class Inbox:
-    """A bounded queue. `number` staggers the batches of calls that began together; drops go to `counts`."""
+    """A bounded queue. `number` staggers the batches of calls that began together; drops go to `counts`.
+
+    `batch` is how much audio is worth a task switch, in seconds.
+    """
 
     __slots__ = (
-        "_batch",
         "_before",
         "_counts",
         "_digits",
@@ -45,6 +48,8 @@ class Inbox:
         "_queue",
         "_second",
         "_seconds",
+        "_stagger",
+        "batch",
         "peak",
     )
 
@@ -54,7 +59,8 @@ class Inbox:
         self._queue: deque[Sent] = deque()
         self._seconds = 0.0
         self._digits = 0
-        self._batch = BATCH_SECONDS - number % 3 * FRAME_SECONDS
+        self.batch = BATCH_SECONDS
+        self._stagger = number % 3 * FRAME_SECONDS  # the first batch is shorter by this
         self._second = 0  # of the clock, in which `_lately` came; `_before` came in the second before
         self._lately = self._before = 0.0
         self._flooded = False
@@ -64,7 +70,7 @@ class Inbox:
     @property
     def ripe(self) -> bool:
         """Whether there is a batch, or a key, to be taken."""
-        return self._digits > 0 or (self._seconds >= self._batch - _EPSILON and not self._flooded)
+        return self._digits > 0 or (self._seconds >= self.batch - self._stagger - _EPSILON and not self._flooded)
 
     def takes(self, seconds: float, now: float) -> bool:
         """Account for audio of `seconds`. False while the peer floods: what is added then is the newest second."""
@@ -117,7 +123,7 @@ class Inbox:
         self._queue.clear()
         self._seconds = 0.0
         self._digits = 0
-        self._batch = BATCH_SECONDS
+        self._stagger = 0.0
         return batch
 
     def _drop_oldest(self) -> bool:

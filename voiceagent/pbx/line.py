@@ -17,7 +17,7 @@ import trio
 from attrs import frozen
 
 from voiceagent.pbx.endpoint import Endpoint
-from voiceagent.pbx.inbox import ULAW_BYTES, Inbox, Sent, UlawWatch
+from voiceagent.pbx.inbox import BATCH_SECONDS, ULAW_BYTES, Inbox, Sent, UlawWatch
 from voiceagent.pbx.playout import Playout
 from voiceagent.wire.audiosocket import (
     HEADER_BYTES,
@@ -266,11 +266,12 @@ class Line:
             await self._changed.park()
         return self.identity
 
-    async def receive(self) -> list[Sent]:
-        """What came since the last time, in order: a batch of audio, or less when a key was pressed.
+    async def receive(self, seconds: float = BATCH_SECONDS) -> list[Sent]:
+        """What came since the last time, in order: `seconds` of audio, or less when a key was pressed.
 
         Empty when the line has ended. One task at a time.
         """
+        self._inbox.batch = seconds
         while self.ended is None and not self._inbox.ripe:
             await self._changed.park()
         return self._inbox.take()

@@ -17,8 +17,11 @@ from voiceagent.ports import Expectation, ProviderError, SpeechToText, Vad
 from voiceagent.turns.endpointing import Decision, Endpointing, TurnDetector
 from voiceagent.wire.audiosocket import FRAME_SECONDS, Audio, Dtmf, frame_bytes
 
-#: Audio from before speech was noticed that belongs to the turn: the first consonant.
-_PRE_ROLL_SECONDS: Final = 0.3
+#: Audio from before speech was noticed that belongs to the turn: up to 0.16 s of voice, and the first consonant.
+_PRE_ROLL_SECONDS: Final = 0.34
+#: How much audio is looked at at once while the caller says nothing: most of a call, and it costs mostly the waking up.
+#: Within a turn batches are shorter; so voice interrupts the agent after 0.26 s at the latest, as it would with these.
+_CALM_BATCH_SECONDS: Final = 0.1
 #: Chunks of a turn that may wait for the recogniser: 512 of 60 ms, more than the longest turn; then they are lost.
 _TURN_CHUNKS: Final = 512
 
@@ -123,7 +126,7 @@ class Hearing:
         async with trio.open_nursery() as turns:
             while self._line.ended is None:
                 if (deadline := self._detector.deadline) is None:
-                    self._take(await self._line.receive(), turns)
+                    self._take(await self._line.receive(_CALM_BATCH_SECONDS), turns)
                 else:
                     with trio.move_on_at(deadline):
                         self._take(await self._line.receive(), turns)

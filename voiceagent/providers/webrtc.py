@@ -60,5 +60,5 @@ class WebrtcVad:
 def _levels(data: bytes, size: int) -> list[float]:
     """Level in dBFS of each frame of `size` bytes."""
     frames = samples_of(data).astype(np.float32).reshape(-1, size // 2)
-    power = np.einsum("ij,ij->i", frames, frames) * (2 / (size * 32768.0**2))
-    return [10 * log10(value + 1e-10) for value in power.tolist()]
+    full = size / 2 * 32768.0**2
+    return [10 * log10(energy / full + 1e-10) for energy in np.vecdot(frames, frames).tolist()]

@@ -21,6 +21,7 @@ HEADER = struct.Struct("<cII")
 SYNCHRONOUS, DONT_EXIT, UTF8 = 2, 0x8000, 1
 RATE, PITCH = 1, 3
 OK = 0
+MESSAGE_MS = 1000  # of audio in one message, 44 KB: the service wakes up for each
 NICENESS = 5  # the media clock's frames are due within milliseconds: where cores are scarce, sentences yield to it
 MAX_AHEAD = 1000  # requests read before their turn; with 400 characters each 2.5 MB at worst
 MAX_SECONDS = 90  # of audio for one request: 4 MB, which the service holds at once
@@ -84,7 +85,7 @@ class Espeak:
         # Paths longer than about 160 bytes overflow inside the library, hence a relative one; it reads voices and
         # dictionaries when they are first used, hence for good.
         os.chdir(Path(espeakng_loader.get_data_path()).parent)
-        self.rate: int = self._library.espeak_Initialize(SYNCHRONOUS, 100, b".", DONT_EXIT)
+        self.rate: int = self._library.espeak_Initialize(SYNCHRONOUS, MESSAGE_MS, b".", DONT_EXIT)
         if self.rate <= 0:
             raise RuntimeError("espeak-ng found no usable data files")
         self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(Voice))

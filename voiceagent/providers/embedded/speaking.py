@@ -18,7 +18,7 @@ from voiceagent.providers.embedded.worker import INBOX_BYTES, Worker, open_worke
 #: Characters per request: about 30 s of speech (1.4 MB), 50 ms of work. Longer texts are cut at spaces.
 MAX_CHARACTERS: Final = 400
 #: Seconds of audio per chunk, so that nobody has to resample half a minute at once.
-CHUNK_S: Final = 0.5
+CHUNK_S: Final = 1.0
 #: What espeak-ng makes.
 RATE: Final = 22050
 _PROGRAM: Final = Path(__file__).with_name("espeak_worker.py")
@@ -33,6 +33,11 @@ class EspeakTextToSpeech:
 
     _worker: Worker
     _options: EmbeddedOptions
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong at the moment, in a few words; empty while the worker takes texts."""
+        return "" if self._worker.pid is not None else f"{self._worker.provider}: the synthesis does not run"
 
     @asynccontextmanager
     async def open_speech(self, text: str) -> AsyncIterator[AsyncIterator[Pcm]]:
