@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 from voiceagent.config.places import built_in_flows, flow_path
 from voiceagent.config.problems import KeyPath, Problem, nearest
-from voiceagent.config.settings import AgentConfig, Config
+from voiceagent.config.settings import AgentConfig, Config, parse_address
 
 #: `providers.NAME.type`: which classes of settings there are.
 PROVIDER_TYPES = ("embedded",)
@@ -23,6 +24,8 @@ def check(config: Config) -> Iterator[Problem]:
         yield Problem(("ari", "password"), "the password of this user in Asterisk's ari.conf")
     if config.dialplan.listen and not config.ari.url:
         yield Problem(("dialplan", "listen"), "nothing, as without ARI (ari.url) audiosocket.listen takes these calls")
+    if config.http.listen and not config.http.token and not _is_loopback(config.http.listen):
+        yield Problem(("http", "token"), "a token, as http.listen is no loopback address")
     yield from _check_name(("audiosocket", "agent"), config.audiosocket.agent, "agents", tuple(config.agents))
     for name, provider in config.providers.items():
         if provider.type not in PROVIDER_TYPES:
@@ -53,3 +56,11 @@ def _check_conversation(name: str, agent: AgentConfig, config: Config) -> Iterat
 def _check_name(path: KeyPath, name: str, section: str, known: tuple[str, ...]) -> Iterator[Problem]:
     if name not in known:
         yield Problem(path, f"one of the {section} ({', '.join(known)})", nearest(name, known))
+
+
+def _is_loopback(address: str) -> bool:
+    host, _ = parse_address(address)
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"  # any other name may mean anything

@@ -32,8 +32,10 @@ class CheckResult:
 Check: TypeAlias = Callable[[], CheckResult]
 
 
-def health_app(*, alive: Check, ready: Mapping[str, Check], registry: CollectorRegistry, token: str) -> ASGIApp:
-    """The application. `ready` may change while it runs. With a `token`, all but `/livez` ask for it.
+def health_app(
+    *, alive: Check, ready: Callable[[], Mapping[str, Check]], registry: CollectorRegistry, token: str
+) -> ASGIApp:
+    """The application. `ready` says what to check for readiness. With a `token`, all but `/livez` ask for it.
 
     /livez: 200 or 503 and the detail. /readyz: 200 when every check is ok, else 503; {name: {"ok", "detail"}} either
     way. /metrics: what `registry` has, in Prometheus' format or OpenMetrics, as asked for.
@@ -44,7 +46,7 @@ def health_app(*, alive: Check, ready: Mapping[str, Check], registry: CollectorR
         return PlainTextResponse(f"{result.detail}\n", 200 if result.ok else 503)
 
     async def readyz(_: Request) -> Response:
-        results = {name: check() for name, check in ready.items()}
+        results = {name: check() for name, check in ready().items()}
         told = {name: asdict(result) for name, result in results.items()}
         return JSONResponse(told, 200 if all(result.ok for result in results.values()) else 503)
 

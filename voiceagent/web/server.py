@@ -9,14 +9,15 @@ import logging
 import socket
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, ConnectionState, Scope
+from hypercorn.typing import ASGIFramework, ConnectionState
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 #: From accept to close. Whoever needs longer than this for a request of a kilobyte and its answer is not served.
 _CONNECTION_S: Final = 10.0
@@ -27,18 +28,20 @@ _CONNECTIONS: Final = 32
 _log: Final = logging.getLogger(__name__)
 
 
-async def serve_http(listener: socket.socket, app: ASGIFramework) -> None:
+async def serve_http(listener: socket.socket, app: ASGIApp) -> None:
     """Answer requests on `listener`, which is bound and listens, until cancelled. Closes it.
 
     When cancelled it returns at once: the connections that are open are cut off. An error in `app` is answered with
     500 and logged, one in the protocol ends its connection.
     """
 
-    async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         with suppress(trio.BusyResourceError):  # how hypercorn tells that the client left while it was being answered
             await app(scope, receive, send)
 
-    serve = partial(_serve_connection, ASGIWrapper(answer), _settings(), trio.CapacityLimiter(_CONNECTIONS))
+    serve = partial(
+        _serve_connection, ASGIWrapper(cast(ASGIFramework, answer)), _settings(), trio.CapacityLimiter(_CONNECTIONS)
+    )
     await trio.serve_listeners(serve, [trio.SocketListener(trio.socket.from_stdlib_socket(listener))])
 
 
@@ -62,7 +65,7 @@ async def _serve_connection(
         nursery.cancel_scope.deadline = trio.current_time() + _CONNECTION_S
         nursery.start_soon(_close_when_cancelled, stream)
         try:
-            await TCPServer(app, config, WorkerContext(None), ConnectionState({}), stream)  # type: ignore[arg-type]  # not only TLS
+            await TCPServer(app, config, WorkerContext(None), ConnectionState({}), stream)  # type: ignore[arg-type]
         except* Exception as group:  # another boundary: hypercorn raises at some nonsense, which must not end calls
             _log.warning("an HTTP connection failed: %r", group.exceptions[0])
         nursery.cancel_scope.cancel()

@@ -21,6 +21,8 @@ __all__ = [
 
 _HOMES: Final = {
     "EmbeddedOptions": "options",
+    "EspeakTextToSpeech": "speaking",
+    "SphinxSpeechToText": "listening",
     "open_speech_to_text": "listening",
     "open_text_to_speech": "speaking",
 }

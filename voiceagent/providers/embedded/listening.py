@@ -58,6 +58,13 @@ class SphinxSpeechToText:
 
     _workers: tuple[Worker, ...]
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong at the moment, in a few words; empty while at least one worker takes turns."""
+        if any(worker.pid is not None for worker in self._workers):
+            return ""
+        return f"{self._workers[0].provider}: no recogniser runs"
+
     @asynccontextmanager
     async def open_recognition(self, expected: Expectation) -> AsyncIterator[SphinxRecognition]:
         request = {"phrases": expected.phrases, "slots": {name: list(said) for name, said in expected.slots.items()}}
