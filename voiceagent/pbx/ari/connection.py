@@ -11,7 +11,8 @@ from voiceagent.journal import Journal
 from voiceagent.pbx.ari.client import open_client
 from voiceagent.pbx.ari.dispatch import Dispatch
 from voiceagent.pbx.ari.handles import Ari
-from voiceagent.pbx.ari.stream import EventStream, Snapshot, StreamState, connector
+from voiceagent.pbx.ari.stream import EventStream, Snapshot, StreamState
+from voiceagent.pbx.ari.websocket import open_websocket
 from voiceagent.wire.ari.events import Event
 
 
@@ -42,7 +43,7 @@ async def open_ari(
             app=app,
             client=client,
             dispatch=dispatch,
-            connect=connector(url, user, password, app),
+            connect=lambda: open_websocket(url, user, password, app),
             on_connected=on_connected,
             on_state=on_state,
             journal=journal,

@@ -8,17 +8,16 @@ While the socket is down Asterisk drops events and lets channels be: their audio
 first included, the owner is told what there is before it hears of anything it is not subscribed to.
 """
 
-from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, NoReturn, TypeAlias
-from urllib.parse import quote
 
 import attrs
 import trio
 from attrs import define, field, frozen
-from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, WebSocketConnection, open_websocket_url
+from trio_websocket import WebSocketConnection
 
+from voiceagent.groups import leaves
 from voiceagent.journal import AriConnected, AriEventBad, AriLost, AriReplaced, Journal
 from voiceagent.pbx.ari.client import AriClient
 from voiceagent.pbx.ari.dispatch import Dispatch
@@ -31,11 +30,8 @@ from voiceagent.wire.ari.structure import MessageError
 #: Asterisk sends no pings itself, and answers ours at once.
 PING_S: Final = 10.0
 PONG_S: Final = 5.0
-CONNECT_S: Final = 5.0
 #: For asking what there is and for `on_connected`.
 SYNCHRONISE_S: Final = 10.0
-#: For the closing handshake of a socket that may be dead.
-_DISCONNECT_S: Final = 1.0
 #: Different problems with events that are told; all are counted.
 _PROBLEMS: Final = 100
 
@@ -96,25 +92,16 @@ class EventStream:
 
     async def _follow(self) -> str:
         """Connect and stay so as long as possible. Returns why it ended."""
-        reason = ""
-        try:
-            async with self._connect() as socket:
-                reason = await self._listen(socket)
-        except (HandshakeError, ConnectionClosed) as error:
-            reason = reason or _told(error)  # closing may fail, too
-        return reason
-
-    async def _listen(self, socket: WebSocketConnection) -> str:
         reasons: list[str] = []
-        self._dispatch.hold()
-        self._change(attrs.evolve(self.state, replaced=False))
         try:
-            async with trio.open_nursery() as nursery:
+            async with self._connect() as socket, trio.open_nursery() as nursery:
+                self._dispatch.hold()
+                self._change(attrs.evolve(self.state, replaced=False))
                 nursery.start_soon(self._read, socket)
                 nursery.start_soon(_keep_alive, socket)
                 await self._synchronise()
-        except* (ConnectionClosed, AriError) as errors:
-            reasons += map(_told, errors.exceptions)
+        except* AriError as errors:
+            reasons += map(str, leaves(errors))
         return "; ".join(reasons)
 
     async def _read(self, socket: WebSocketConnection) -> NoReturn:
@@ -164,18 +151,6 @@ def backoff_s(failures: int, draw: float) -> float:
     return longest * (1 + draw) / 2
 
 
-def connector(url: str, user: str, password: str, app: str) -> Connect:
-    """Connects to the events of `app` at the ARI at `url`. All other parts of Asterisk stay unsubscribed."""
-    where = f"ws{url.removeprefix('http').rstrip('/')}/events?app={quote(app, safe='')}"
-    token = b64encode(f"{user}:{password}".encode())
-    return lambda: open_websocket_url(
-        where,
-        extra_headers=[(b"authorization", b"Basic " + token)],
-        connect_timeout=CONNECT_S,
-        disconnect_timeout=_DISCONNECT_S,
-    )
-
-
 async def _keep_alive(socket: WebSocketConnection) -> NoReturn:
     while True:
         await trio.sleep(PING_S)
@@ -185,15 +160,3 @@ async def _keep_alive(socket: WebSocketConnection) -> NoReturn:
                 break
         else:
             raise AriTimeoutError("ping", f"no answer within {PONG_S:g} s")
-
-
-def _told(error: Exception) -> str:
-    match error:
-        case ConnectionRejected(status_code=status):
-            return f"event socket: refused with {status}"
-        case ConnectionClosed(reason=reason):
-            return f"event socket: closed, {reason.name if reason else 'without a word'}"
-        case HandshakeError():
-            return f"event socket: {error.__cause__ or type(error).__name__}"
-        case _:
-            return str(error)

@@ -1,0 +1,82 @@
+"""One connection to the event socket.
+
+trio-websocket's own way to open one waits for ever for a peer that accepts and then says nothing, whatever its
+time-out, and what a peer says that speaks no HTTP comes out as errors of the libraries below it. So the stream, the
+nursery, the deadlines and the translation of errors are ours.
+"""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+import trio
+from h11 import ProtocolError as HttpError
+from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
+from wsproto.utilities import ProtocolError
+
+from voiceagent.groups import leaves
+from voiceagent.pbx.ari.errors import AriTimeoutError, AriUnavailableError
+
+CONNECT_S: Final = 5.0
+#: For the closing handshake, with a peer that may be dead.
+_DISCONNECT_S: Final = 1.0
+_ABOUT: Final = "event socket"
+_FOREIGN: Final = (ConnectionClosed, ConnectionRejected, ProtocolError, HttpError)
+
+
+@asynccontextmanager
+async def open_websocket(url: str, user: str, password: str, app: str) -> AsyncIterator[WebSocketConnection]:
+    """The events of `app` at the ARI at `url`; nothing else of Asterisk is subscribed to.
+
+    Raises an AriError, as itself or in groups, when there is no connection within CONNECT_S seconds, it is refused, or
+    lost: it wraps what is done with the connection, so trio-websocket's errors from inside come out as AriErrors as
+    well. Leaving may take 1 s, even when cancelled.
+    """
+    at = urlsplit(url)
+    resource = f"{at.path.rstrip('/')}/events?app={quote(app, safe='')}"
+    token = b64encode(f"{user}:{password}".encode())
+    deadline = trio.current_time() + CONNECT_S
+    stream = await _open_stream(at.hostname or "", at.port, tls=at.scheme == "https", deadline=deadline)
+    try:
+        async with trio.open_nursery() as nursery:
+            with trio.move_on_at(deadline) as handshake:
+                socket = await wrap_client_stream(
+                    nursery, stream, at.netloc, resource, extra_headers=[(b"authorization", b"Basic " + token)]
+                )
+            if handshake.cancelled_caught:
+                raise AriTimeoutError(_ABOUT, f"no handshake within {CONNECT_S:g} s")
+            try:
+                yield socket
+            finally:
+                with trio.move_on_after(_DISCONNECT_S, shield=True):
+                    await socket.aclose()
+                nursery.cancel_scope.cancel()
+    except* _FOREIGN as errors:
+        raise AriUnavailableError(_ABOUT, _told(next(leaves(errors)))) from None
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+def _told(error: BaseException) -> str:
+    match error:
+        case ConnectionRejected(status_code=status):
+            return f"refused with {status}"
+        case ConnectionClosed(reason=reason):
+            return f"closed, {reason.name if reason else 'without a word'}"
+        case _:
+            return f"the peer speaks another protocol: {error}"
+
+
+async def _open_stream(
+    host: str, port: int | None, *, tls: bool, deadline: float
+) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
+    try:
+        with trio.move_on_at(deadline):
+            if tls:
+                return await trio.open_ssl_over_tcp_stream(host, port or 443)
+            return await trio.open_tcp_stream(host, port or 80)
+    except OSError as error:
+        raise AriUnavailableError(_ABOUT, str(error)) from error
+    raise AriTimeoutError(_ABOUT, f"no connection within {CONNECT_S:g} s")
