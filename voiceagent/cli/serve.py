@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 import trio
 
@@ -17,8 +18,11 @@ from voiceagent.app import StartError, open_service
 from voiceagent.cli.systemd import notify
 from voiceagent.config import Config, ConfigErrors, load_config
 from voiceagent.dialogue import FlowErrors
-from voiceagent.observe.log import log_to
+from voiceagent.observe.log_writer import open_log
 from voiceagent.pbx.listener import address_text
+
+#: The log's descriptor.
+_STDERR: Final = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,10 +65,10 @@ async def _serve(config: Config) -> None:
     stopping = trio.Event()
     failure: Exception | None = None
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
+        async with open_log(_STDERR, config.service.instance) as log, trio.open_nursery() as nursery:
             nursery.start_soon(_heed, signals, stopping, nursery.cancel_scope)
             try:
-                async with open_service(config, journals=[log_to(sys.stderr, config.service.instance)]) as service:
+                async with open_service(config, journals=[log]) as service:
                     _settle_memory()
                     where = address_text(*service.address)
                     print(f"voiceagent ready: AudioSocket on {where}, agent {config.audiosocket.agent}", flush=True)

@@ -20,12 +20,17 @@ def log_to(stream: TextIO, instance: str) -> Journal:
     def write(event: Event) -> None:
         line = line_of(event)
         if line is not None:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             with suppress(OSError):  # a full disk or a reader that has gone is no reason to drop calls
-                stream.write(f"{now} {instance} {line}\n")
+                stream.write(stamped(line, instance))
                 stream.flush()
 
     return write
+
+
+def stamped(line: str, instance: str) -> str:
+    """A whole line of the log, as of now."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{now} {instance} {line}\n"
 
 
 def line_of(event: Event) -> str | None:
