@@ -140,14 +140,15 @@ def test_anything_else_is_not(segments: list[Segment]) -> None:
     assert words_of(segments) == ""
 
 
-def test_doubt_grows_with_every_misfit() -> None:
+def test_doubt_grows_with_the_misfit_of_the_words_and_of_the_worst_silence() -> None:
     base = [Segment("<sil>", 30, 0.03), Segment("good", 30, 0.1)]
     worse = [
         [Segment("<sil>", 30, 0.06), base[1]],
         [base[0], Segment("good", 30, 0.2)],
-        [*base, Segment("<sil>", 30, 0.03)],
+        [*base, Segment("<sil>", 90, 0.09)],
     ]
     assert all(doubt(other) > doubt(base) for other in worse)
+    assert doubt([*base, Segment("<sil>", 30, 0.03)]) == doubt(base)  # a pause between words is no reason
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 48000])

@@ -11,10 +11,10 @@ from attrs import frozen
 
 from voiceagent.providers.embedded.grammar import ASIDES
 
-#: A logistic regression on synthetic callers, clean and at 20 dB (docs/speech.md): see `doubt`.
-_WORDS, _WORST_SILENCE, _SILENCES, _SECONDS = 1.07, 0.25, 7.5, 1.5
+#: How much the worst silence counts beside the words: a logistic regression on synthetic callers (docs/speech.md).
+_WORST_SILENCE: Final = 12.0
 #: More doubt than this is too much. Lower: more callers are asked again, less nonsense is acted upon.
-TOO_MUCH: Final = 10.1
+TOO_MUCH: Final = 6.5
 _SILENCE: Final = "<sil>"
 
 
@@ -39,15 +39,14 @@ def words_of(segments: Sequence[Segment]) -> str:
 
 
 def doubt(segments: Sequence[Segment]) -> float:
-    """How badly the segments fit; without a word: beyond all bounds. Misfits per frame count in thousandths."""
+    """How badly the segments fit; without a word: beyond all bounds.
+
+    The misfit of the words per frame, in thousandths, and that of the worst stretch that had to be called silence: the
+    longer it is, and the less silent, the surer something else was said there.
+    """
     words = [segment for segment in segments if segment.is_word]
-    silences = [segment for segment in segments if segment.word == _SILENCE]
     if not words:
         return float("inf")
-    frames = sum(word.frames for word in words)
-    return (
-        _WORDS * 1000 * sum(word.misfit for word in words) / frames
-        + _WORST_SILENCE * 1000 * max((silence.misfit / silence.frames for silence in silences), default=0.0)
-        + _SILENCES * sum(silence.misfit for silence in silences)
-        + _SECONDS * frames / 100
-    )
+    per_frame = sum(word.misfit for word in words) / sum(word.frames for word in words)
+    worst_silence = max((segment.misfit for segment in segments if segment.word == _SILENCE), default=0.0)
+    return 1000 * per_frame + _WORST_SILENCE * worst_silence
