@@ -1,0 +1,1 @@
+"""Tests against a real Asterisk, in real time: `python -m pytest tests/rig`."""
