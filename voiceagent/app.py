@@ -22,14 +22,18 @@ from voiceagent.dialogue.load import load_flow
 from voiceagent.dialogue.scripted import FlowDialogue
 from voiceagent.groups import unwrapped
 from voiceagent.journal import Journal, ServiceReady, ServiceStopping, fan_out
+from voiceagent.observe.metrics import Metrics
 from voiceagent.pbx.clock import MediaClock
 from voiceagent.pbx.endpoint import Endpoint
 from voiceagent.pbx.listener import accept_connections, address_text, open_listener
 from voiceagent.pipeline.conversation import Phrase
 from voiceagent.ports import ProviderError, SpeechToText, TextToSpeech
 from voiceagent.providers import embedded
+from voiceagent.providers.embedded import EspeakTextToSpeech, SphinxSpeechToText
 from voiceagent.providers.webrtc import WebrtcVad
 from voiceagent.turns.endpointing import Endpointing
+from voiceagent.web.health import Check, CheckResult
+from voiceagent.web.service import serve_health
 
 _APOLOGY: Final = "I am sorry, something went wrong. Could you say that again?"
 _FAREWELL: Final = "I am sorry, we have a technical problem. Please call again later. Goodbye."
@@ -55,6 +59,7 @@ class Service:
     _routers: Mapping[str, Router]
     _journal: Journal
     _nursery: trio.Nursery
+    http_address: tuple[str, int] | None  # where health and metrics are; None: nowhere
     _accepting: trio.CancelScope = field(factory=trio.CancelScope)
 
     @property
@@ -78,6 +83,11 @@ class Service:
     def refused(self) -> Mapping[str, int]:
         """Connections that were closed before they became calls, by reason."""
         return self._router.refused
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no further calls."""
+        return self._accepting.cancel_called
 
     def connect(self, endpoint: Endpoint, *, agent: str = "", host: str = "127.0.0.1", port: int = 0) -> None:
         """Serve a connection that came in some other way than through the listener. Takes `endpoint` over.
@@ -109,23 +119,33 @@ async def open_service(
     agents know them by; each does what it implements (listening, speaking, or both) in place of what is configured
     under its name, and stays open and its owner's.
 
-    Raises StartError when a provider or the listener cannot start, dialogue.load.FlowErrors for a bad flow. An error of
+    Raises StartError when a provider or a listener cannot start, dialogue.load.FlowErrors for a bad flow. An error of
     the media clock or of a provider's supervision cancels the body and comes out of the context. A single error, be it
     one of these or the body's own, comes out as itself and not in a group.
     """
-    journal = fan_out(*journals)
+    metrics = Metrics()
+    journal = fan_out(*journals, metrics.write)
     with unwrapped() as boundary:
         async with AsyncExitStack() as stack:
             opened = _Providers(config, providers or {}, stack, journal)
             ready = {name: await _prepare_agent(name, opened) for name in (config.audiosocket.agent, *agents)}
-            async with _serve(config, ready, journal) as service:
+            listener = await _listen("AudioSocket", config.audiosocket.listen, stack)
+            http = await _listen("HTTP", config.http.listen, stack)
+            async with _serve(config, ready, journal, listener, http, metrics) as service:
                 with boundary.body():
                     yield service
 
 
 @asynccontextmanager
-async def _serve(config: Config, agents: Mapping[str, Agent], journal: Journal) -> AsyncIterator[Service]:
-    """Listener, clock and calls."""
+async def _serve(
+    config: Config,
+    agents: Mapping[str, Agent],
+    journal: Journal,
+    listener: socket.socket | None,
+    http: socket.socket | None,
+    metrics: Metrics,
+) -> AsyncIterator[Service]:
+    """Clock and calls, those of `listener` among them, and health on `http`."""
     audiosocket = config.audiosocket
     clock = MediaClock()
     router = Router(
@@ -143,23 +163,35 @@ async def _serve(config: Config, agents: Mapping[str, Agent], journal: Journal) 
         name: evolve(router, agent=agent, limits=CallLimits(config.agents[name].max_call_s, audiosocket.idle_s))
         for name, agent in agents.items()
     }
-    listener = await _listen(audiosocket.listen) if audiosocket.listen else None
-    address: tuple[str, int] | None = listener.getsockname()[:2] if listener is not None else None
+    address = _address(listener)
     async with trio.open_nursery() as engine:
         # Calls say goodbye on the wire while they are cancelled: the clock outlives them.
-        ticking = trio.CancelScope(shield=True)
+        ticking, watching = trio.CancelScope(shield=True), trio.CancelScope()
         engine.start_soon(_run_within, ticking, clock.run)
         try:
             async with trio.open_nursery() as calls:
-                service = Service(address, clock, agents, config.service.drain_s, router, routers, journal, calls)
+                service = Service(
+                    address, clock, agents, config.service.drain_s, router, routers, journal, calls, _address(http)
+                )
                 if listener is not None:
                     accept = partial(accept_connections, listener, router.serve, calls, router.trouble)
                     calls.start_soon(_run_within, service._accepting, accept)
+                if http is not None:  # it outlives the calls: what goes on while they end can be watched
+                    health = partial(
+                        serve_health,
+                        http,
+                        clock=clock,
+                        ready=_checks(service, listener),
+                        metrics=metrics,
+                        token=config.http.token,
+                    )
+                    engine.start_soon(_run_within, watching, health)
                 journal(ServiceReady(trio.current_time(), address_text(*address) if address is not None else "nowhere"))
                 yield service
                 calls.cancel_scope.cancel()
         finally:
             ticking.cancel()
+            watching.cancel()
 
 
 async def _run_within(scope: trio.CancelScope, task: Callable[[], Awaitable[None]]) -> None:
@@ -167,12 +199,44 @@ async def _run_within(scope: trio.CancelScope, task: Callable[[], Awaitable[None
         await task()
 
 
-async def _listen(address: str) -> socket.socket:
+async def _listen(what: str, address: str, stack: AsyncExitStack) -> socket.socket | None:
+    """Listens on `address` as long as `stack` is open; None where it is empty."""
+    if not address:
+        return None
     host, port = parse_address(address)
     try:
-        return await open_listener(host, port)
+        return stack.enter_context(await open_listener(host, port))
     except OSError as error:
-        raise StartError(f"cannot listen for AudioSocket on {address}: {error.strerror}") from None
+        raise StartError(f"cannot listen for {what} on {address}: {error.strerror}") from None
+
+
+def _address(listener: socket.socket | None) -> tuple[str, int] | None:
+    return listener.getsockname()[:2] if listener is not None else None
+
+
+def _checks(service: Service, listener: socket.socket | None) -> dict[str, Check]:
+    """What has to be in order for the service to take calls."""
+
+    def listens() -> CheckResult:
+        is_open = listener is not None and listener.fileno() >= 0
+        return CheckResult(is_open, address_text(*service.address) if is_open else "closed")
+
+    def takes_calls() -> CheckResult:
+        return CheckResult(not service.draining, "no further calls are taken" if service.draining else "no")
+
+    def workers_run() -> CheckResult:
+        troubles = sorted(set(map(_trouble, service.agents.values())) - {""})
+        return CheckResult(not troubles, "; ".join(troubles) or "all run")
+
+    checks: dict[str, Check] = {"draining": takes_calls, "workers": workers_run}
+    return checks if listener is None else {"listener": listens, **checks}
+
+
+def _trouble(agent: Agent) -> str:
+    """What is wrong with the workers of an agent, if anything; those of others answer for themselves."""
+    speech = (agent.stt, agent.tts) if isinstance(agent, ConversationAgent) else ()
+    ours = (part for part in speech if isinstance(part, SphinxSpeechToText | EspeakTextToSpeech))
+    return "; ".join(part.trouble for part in ours if part.trouble)
 
 
 @define

@@ -70,8 +70,10 @@ async def _serve(config: Config) -> None:
             try:
                 async with open_service(config, journals=[log]) as service:
                     _settle_memory()
-                    where = address_text(*service.address)
-                    print(f"voiceagent ready: AudioSocket on {where}, agent {config.audiosocket.agent}", flush=True)
+                    ready = f"AudioSocket on {address_text(*service.address)}, agent {config.audiosocket.agent}"
+                    if service.http_address is not None:
+                        ready += f", HTTP on {address_text(*service.http_address)}"
+                    print(f"voiceagent ready: {ready}", flush=True)
                     notify("READY=1", os.environ)
                     await stopping.wait()
                     notify("STOPPING=1", os.environ)
