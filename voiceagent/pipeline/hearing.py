@@ -182,6 +182,9 @@ class Hearing:
             return
         self._feed(audio.data)
         now = trio.current_time()
+        if not self._detector.in_turn and not any(verdicts):
+            self._detector.feed(speech=False, seconds=audio.seconds, now=now)  # nothing can come of it
+            return
         for at, speech in enumerate(verdicts):
             frame_now = now - (len(verdicts) - 1 - at) * FRAME_SECONDS
             self._decide(self._detector.feed(speech=speech, seconds=FRAME_SECONDS, now=frame_now), turns)
