@@ -18,7 +18,7 @@ from voiceagent.providers.embedded import EmbeddedOptions, open_speech_to_text, 
 
 _T = TypeVar("_T")
 #: Calls under way at once: enough to keep every recogniser busy.
-_AT_ONCE = 6
+_AT_ONCE = 4
 #: Voices that go on each errand and say each paraphrase; of more voices, different ones each time.
 _CALLERS = 4
 
