@@ -263,7 +263,7 @@ def test_up_and_down_by_command_leave_nothing(asterisk_tree: Path, tmp_path: Pat
         down = lab(tmp_path, "down", "--name", "one")
     assert down.returncode == 0, down.stderr
     assert not Path(told["run"]).exists()
-    assert not _text(Path(f"/proc/{told['pid']}/cmdline"))  # whoever adopted it may not have buried it
+    assert not _text(Path(f"/proc/{told['pid']}/cmdline"))  # a zombie has none: it is for whoever adopted it to bury
     late = lab(tmp_path, "down", "--name", "one")
     assert late.returncode == 1
     assert late.stderr == "voiceagent lab: there is no 'one': none is running\n"
