@@ -7,6 +7,7 @@ import trio
 from attrs import define, field
 
 from voiceagent.calls.call import Call
+from voiceagent.groups import leaves
 from voiceagent.journal import CallCrashed, CallEnded, CallStarted, Journal
 from voiceagent.pbx.line import LineEnd
 
@@ -17,24 +18,42 @@ class LiveCalls:
 
     journal: Journal
     calls: dict[str, Call] = field(factory=dict)
+    _none: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
 
-    async def hold(self, call: Call, talk: Callable[[], Awaitable[None]]) -> None:
-        """Be `call` while `talk()` runs, which `call.end` cancels.
+    async def wait_none(self) -> None:
+        """Wait until there is no call left."""
+        while self.calls:
+            await self._none.park()
 
-        An error of `talk` ends this call and no other; it is told in the journal and goes no further.
+    async def hold(
+        self, call: Call, talk: Callable[[], Awaitable[None]], give_back: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Be `call` while `talk()` runs, which `call.end` cancels; then `give_back()`, which shields and bounds itself.
+
+        An error of either ends this call and no other; it is told in the journal and goes no further.
         """
         self.calls[str(call.uuid)] = call
         self.journal(CallStarted(call.started, str(call.uuid), call.peer, call.agent))
         try:
             with call.scope:
-                await talk()
-        except* Exception as group:  # the call boundary: a call's error ends that call, others go on
-            call.end("crash", repr(group.exceptions[0]))
-            self.journal(CallCrashed(trio.current_time(), str(call.uuid), traceback.format_exc()))
+                await self._guard(call, talk)
         finally:
             call.scope.cancel()
-            self.calls.pop(str(call.uuid))
-            self._record(call)
+            try:
+                if give_back is not None:
+                    await self._guard(call, give_back)
+            finally:
+                self.calls.pop(str(call.uuid))
+                self._none.unpark_all()
+                self._record(call)
+
+    async def _guard(self, call: Call, step: Callable[[], Awaitable[None]]) -> None:
+        """The call boundary: a call's error ends that call, others go on."""
+        try:
+            await step()
+        except* Exception as group:
+            call.end("crash", repr(next(leaves(group))))
+            self.journal(CallCrashed(trio.current_time(), str(call.uuid), traceback.format_exc()))
 
     def _record(self, call: Call) -> None:
         line, now = call.line, trio.current_time()

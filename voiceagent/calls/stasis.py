@@ -54,6 +54,21 @@ class StasisSettings:
     variables: tuple[str, ...]
 
 
+@frozen
+class _Parts:
+    """What a call consists of in Asterisk, and where its media leg meets us."""
+
+    caller: Channel
+    media: Channel
+    bridge: Bridge
+    seat: Seat = field(factory=Seat)
+
+    @property
+    def ours(self) -> set[str]:
+        """The ids of what we made."""
+        return {self.media.id, self.bridge.id}
+
+
 @define(eq=False)
 class StasisCalls:
     """Serves every channel that enters our application, each in a task of `nursery`."""
@@ -124,53 +139,51 @@ class StasisCalls:
                     self.refuse(start.channel.name, reason)
                     await self._attempt(partial(self._release, caller, LineEnd(reason)))
                     return
+                self.served[caller.id] = call
+                parts = _Parts(
+                    caller, self.ari.channel(self.ari.new_id("media")), self.ari.bridge(self.ari.new_id("bridge"))
+                )
+                self.used |= parts.ours
                 try:
-                    self.served[caller.id] = call
-                    await self.live.hold(call, partial(self._hold, call, agent, caller, events))
+                    await self.live.hold(
+                        call, partial(self._talk, call, agent, parts, events), partial(self._clean_up, call, parts)
+                    )
                 finally:
+                    self.used -= parts.ours
                     self.admission.finish(call.uuid)
         finally:
             del self.served[caller.id]
 
-    async def _hold(self, call: Call, agent: Agent, caller: Channel, events: Mailbox) -> None:
-        """Connect caller and agent, let them talk, and give back what the call had."""
-        media, bridge = self.ari.channel(self.ari.new_id("media")), self.ari.bridge(self.ari.new_id("bridge"))
-        events.extend(media.id)
-        self.used |= {media.id, bridge.id}
-        seat = Seat()
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_watch, call, events, caller.id, media.id)
-                line = await self._connect(call, seat, caller, media, bridge)
-                line.on_end = partial(call.end, "media leg lost")
-                if line.ended is not None:
-                    line.on_end()
-                limits, run_tool = self.limits[agent.name], self.run_tool
-                await run_call(call, line, agent, limits=limits, run_tool=run_tool, journal=self.live.journal)
-        finally:
-            seat.leave()
-            self.announced.withdraw(call.uuid)
-            await self._clean_up(call, caller, media, bridge)
-            self.used -= {media.id, bridge.id}
+    async def _talk(self, call: Call, agent: Agent, parts: _Parts, events: Mailbox) -> None:
+        """Connect caller and agent, and let them talk."""
+        events.extend(parts.media.id)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_watch, call, events, parts)
+            line = await self._connect(call, parts)
+            line.on_end = partial(call.end, "media leg lost")
+            if line.ended is not None:
+                line.on_end()
+            limits, run_tool = self.limits[agent.name], self.run_tool
+            await run_call(call, line, agent, limits=limits, run_tool=run_tool, journal=self.live.journal)
 
-    async def _connect(self, call: Call, seat: Seat, caller: Channel, media: Channel, bridge: Bridge) -> Line:
+    async def _connect(self, call: Call, parts: _Parts) -> Line:
         """Answer the caller and bring him and the agent together. What does not work ends the call."""
-        settings = self.settings
+        settings, caller, media = self.settings, parts.caller, parts.media
         with trio.move_on_after(_SET_UP_S):
-            self.announced.announce(call.uuid, seat, trio.current_time() + _SET_UP_S)
+            self.announced.announce(call.uuid, parts.seat, trio.current_time() + _SET_UP_S)
             try:
                 with unwrapped():
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(caller.ring if settings.ringback else caller.answer)
-                        nursery.start_soon(_unbroken, bridge.create)
+                        nursery.start_soon(_unbroken, parts.bridge.create)
                         async with media.wait_for(StasisStart, within=_SET_UP_S):
                             await media.open_external_media(
                                 settings.media_host, settings.media_format, data=str(call.uuid)
                             )
-                        line = await seat.wait_line()
+                        line = await parts.seat.wait_line()
                     if settings.ringback:
                         await caller.answer()
-                    await bridge.add(caller, media)
+                    await parts.bridge.add(caller, media)
                     return line
             except AriError as error:
                 with trio.move_on_after(_NEWS_S):
@@ -180,16 +193,18 @@ class StasisCalls:
         await trio.sleep_forever()  # the call has been cancelled
         raise AssertionError
 
-    async def _clean_up(self, call: Call, caller: Channel, media: Channel, bridge: Bridge) -> None:
+    async def _clean_up(self, call: Call, parts: _Parts) -> None:
         """Within 2 s, whatever happens. What cannot be given back now will be when ARI is there again."""
-        ending = call.how_it_ended or LineEnd("service stopped")
+        call.end("service stopped")  # unless something else ended it
+        parts.seat.leave()
+        self.announced.withdraw(call.uuid)
         failed: list[str] = []
         with trio.move_on_after(_CLEAN_UP_S, shield=True) as limit:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._attempt, media.hang_up, failed)
-                nursery.start_soon(self._attempt, bridge.destroy, failed)
-                if ending.cause not in _GONE:
-                    nursery.start_soon(self._attempt, partial(self._release, caller, ending), failed)
+                nursery.start_soon(self._attempt, parts.media.hang_up, failed)
+                nursery.start_soon(self._attempt, parts.bridge.destroy, failed)
+                if call.ending is not None and call.ending.cause not in _GONE:
+                    nursery.start_soon(self._attempt, partial(self._release, parts.caller, call.ending), failed)
         if limit.cancelled_caught:
             failed.append(f"not done within {_CLEAN_UP_S:g} s")
         if failed:
@@ -243,8 +258,9 @@ class StasisCalls:
         return self.agents.get(named, self.agents[self.settings.default_agent]), facts
 
 
-async def _watch(call: Call, events: Mailbox, caller: str, media: str) -> None:
+async def _watch(call: Call, events: Mailbox, parts: _Parts) -> None:
     """End the call when its caller or its media leg goes."""
+    caller, media = parts.caller.id, parts.media.id
     while True:
         try:
             event = await events.receive()

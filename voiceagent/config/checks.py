@@ -22,6 +22,8 @@ def check(config: Config) -> Iterator[Problem]:
         yield Problem(("audiosocket", "accept"), "'any', as only ARI (ari.url) announces calls")
     if config.ari.url and not config.ari.password:
         yield Problem(("ari", "password"), "the password of this user in Asterisk's ari.conf")
+    if config.ari.url and not config.audiosocket.listen:
+        yield Problem(("audiosocket", "listen"), "HOST:PORT, where the audio of ARI calls comes in")
     if config.dialplan.listen and not config.ari.url:
         yield Problem(("dialplan", "listen"), "nothing, as without ARI (ari.url) audiosocket.listen takes these calls")
     if config.http.listen and not config.http.token and not _is_loopback(config.http.listen):
