@@ -8,7 +8,7 @@ nursery, the deadlines and the translation of errors are ours.
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import quote, urlsplit
 
 import trio
@@ -20,9 +20,9 @@ from voiceagent.groups import leaves
 from voiceagent.pbx.ari.errors import AriTimeoutError, AriUnavailableError
 
 CONNECT_S: Final = 5.0
-#: For the closing handshake, with a peer that may be dead.
-_DISCONNECT_S: Final = 1.0
 _ABOUT: Final = "event socket"
+
+Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 _FOREIGN: Final = (ConnectionClosed, ConnectionRejected, ProtocolError, HttpError)
 
 
@@ -30,33 +30,50 @@ _FOREIGN: Final = (ConnectionClosed, ConnectionRejected, ProtocolError, HttpErro
 async def open_websocket(url: str, user: str, password: str, app: str) -> AsyncIterator[WebSocketConnection]:
     """The events of `app` at the ARI at `url`; nothing else of Asterisk is subscribed to.
 
-    Raises an AriError, as itself or in groups, when there is no connection within CONNECT_S seconds, it is refused, or
-    lost: it wraps what is done with the connection, so trio-websocket's errors from inside come out as AriErrors as
-    well. Leaving may take 1 s, even when cancelled.
+    Raises an AriError, as itself or in groups, when there is no connection or no handshake within CONNECT_S seconds
+    each, it is refused, or lost: this wraps what is done with the connection, so trio-websocket's errors from inside
+    come out as AriErrors as well. Leaving closes the connection without ceremony, for the peer may be dead.
     """
+    stream = await _open_stream(url)
+    async with websocket_over(stream, url, user, password, app) as socket:
+        yield socket
+
+
+@asynccontextmanager
+async def websocket_over(
+    stream: Stream, url: str, user: str, password: str, app: str
+) -> AsyncIterator[WebSocketConnection]:
+    """The same over a stream that is connected already. Owns `stream`."""
     at = urlsplit(url)
     resource = f"{at.path.rstrip('/')}/events?app={quote(app, safe='')}"
     token = b64encode(f"{user}:{password}".encode())
-    deadline = trio.current_time() + CONNECT_S
-    stream = await _open_stream(at.hostname or "", at.port, tls=at.scheme == "https", deadline=deadline)
     try:
         async with trio.open_nursery() as nursery:
-            with trio.move_on_at(deadline) as handshake:
+            with trio.move_on_after(CONNECT_S) as handshake:
                 socket = await wrap_client_stream(
                     nursery, stream, at.netloc, resource, extra_headers=[(b"authorization", b"Basic " + token)]
                 )
             if handshake.cancelled_caught:
                 raise AriTimeoutError(_ABOUT, f"no handshake within {CONNECT_S:g} s")
-            try:
-                yield socket
-            finally:
-                with trio.move_on_after(_DISCONNECT_S, shield=True):
-                    await socket.aclose()
-                nursery.cancel_scope.cancel()
+            yield socket
+            nursery.cancel_scope.cancel()
     except* _FOREIGN as errors:
         raise AriUnavailableError(_ABOUT, _told(next(leaves(errors)))) from None
     finally:
         await trio.aclose_forcefully(stream)
+
+
+async def _open_stream(url: str) -> Stream:
+    at = urlsplit(url)
+    host = at.hostname or ""
+    try:
+        with trio.move_on_after(CONNECT_S):
+            if at.scheme == "https":
+                return await trio.open_ssl_over_tcp_stream(host, at.port or 443, https_compatible=True)
+            return await trio.open_tcp_stream(host, at.port or 80)
+    except OSError as error:
+        raise AriUnavailableError(_ABOUT, str(error)) from error
+    raise AriTimeoutError(_ABOUT, f"no connection within {CONNECT_S:g} s")
 
 
 def _told(error: BaseException) -> str:
@@ -67,16 +84,3 @@ def _told(error: BaseException) -> str:
             return f"closed, {reason.name if reason else 'without a word'}"
         case _:
             return f"the peer speaks another protocol: {error}"
-
-
-async def _open_stream(
-    host: str, port: int | None, *, tls: bool, deadline: float
-) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
-    try:
-        with trio.move_on_at(deadline):
-            if tls:
-                return await trio.open_ssl_over_tcp_stream(host, port or 443)
-            return await trio.open_tcp_stream(host, port or 80)
-    except OSError as error:
-        raise AriUnavailableError(_ABOUT, str(error)) from error
-    raise AriTimeoutError(_ABOUT, f"no connection within {CONNECT_S:g} s")
