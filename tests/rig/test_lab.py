@@ -18,7 +18,7 @@ import trio
 from tests.serving import SOURCE
 from voiceagent.audio.pcm import Pcm, level_dbfs, samples_of, silence
 from voiceagent.audio.tones import tone
-from voiceagent.lab.asterisk import LabError, Options, RunningAsterisk, open_asterisk
+from voiceagent.lab.asterisk import LabError, Options, RunningAsterisk, open_asterisk, start_asterisk
 from voiceagent.lab.baresip import call_by_baresip
 from voiceagent.lab.connect import LineError
 from voiceagent.lab.sip import SipPhone, open_sip_caller
@@ -267,3 +267,26 @@ def test_up_and_down_by_command_leave_nothing(asterisk_tree: Path, tmp_path: Pat
     late = lab(tmp_path, "down", "--name", "one")
     assert late.returncode == 1
     assert late.stderr == "voiceagent lab: there is no 'one': none is running\n"
+
+
+def test_the_sample_configuration_is_understood(asterisk_tree: Path, tmp_path: Path) -> None:
+    """What `asterisk/` offers to users, in an Asterisk of its own."""
+    samples = SOURCE / "asterisk"
+    asterisk = start_asterisk(asterisk_tree, tmp_path / "pbx")
+    try:
+        etc = asterisk.run / "etc"
+        (etc / "ari.conf").write_text((samples / "ari.conf").read_text())
+        with (etc / "extensions.conf").open("a") as extensions:
+            extensions.write(f'#include "{samples}/extensions.conf"\n')
+        before = len(asterisk.log.read_text())
+        asterisk.cli("dialplan reload")
+        asterisk.cli("module reload res_ari.so")
+        assert "Stasis(voiceagent)" in asterisk.cli("dialplan show 1000@voiceagent")
+        assert "AudioSocket(" in asterisk.cli("dialplan show 1000@voiceagent-plain")
+        assert re.search(r"^No .*voiceagent$", asterisk.cli("ari show users"), re.MULTILINE)  # not read-only
+        assert "WARNING" not in (said := asterisk.log.read_text()[before:]), said
+        loaded = asterisk.cli("module show")
+        asked = re.findall(r"^load = (\S+)", (samples / "modules.conf").read_text(), re.MULTILINE)
+        assert [module for module in asked if module not in loaded] == []
+    finally:
+        asterisk.stop()
