@@ -20,6 +20,9 @@ from voiceagent.groups import leaves
 from voiceagent.pbx.ari.errors import AriTimeoutError, AriUnavailableError
 
 CONNECT_S: Final = 5.0
+#: To send the closing frame, without which Asterisk logs warnings. Nobody may be there to read its answer: when this is
+#: cancelled, trio-websocket's reader is, too.
+_GOODBYE_S: Final = 0.1
 _ABOUT: Final = "event socket"
 
 Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
@@ -32,7 +35,7 @@ async def open_websocket(url: str, user: str, password: str, app: str) -> AsyncI
 
     Raises an AriError, as itself or in groups, when there is no connection or no handshake within CONNECT_S seconds
     each, it is refused, or lost: this wraps what is done with the connection, so trio-websocket's errors from inside
-    come out as AriErrors as well. Leaving closes the connection without ceremony, for the peer may be dead.
+    come out as AriErrors as well. Leaving takes 0.1 s at most, even when cancelled.
     """
     stream = await _open_stream(url)
     async with websocket_over(stream, url, user, password, app) as socket:
@@ -55,8 +58,12 @@ async def websocket_over(
                 )
             if handshake.cancelled_caught:
                 raise AriTimeoutError(_ABOUT, f"no handshake within {CONNECT_S:g} s")
-            yield socket
-            nursery.cancel_scope.cancel()
+            try:
+                yield socket
+            finally:
+                with trio.move_on_after(_GOODBYE_S, shield=True):
+                    await socket.aclose()
+                nursery.cancel_scope.cancel()
     except* _FOREIGN as errors:
         raise AriUnavailableError(_ABOUT, _told(next(leaves(errors)))) from None
     finally:
