@@ -9,10 +9,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 import trio
 from attrs import define
 
 from voiceagent.wire.audiosocket import Audio, Decoder, Hangup, Identity, encode_message
+
+#: For tests that talk in real time: one after the other, so that they do not disturb each other.
+REAL_TIME = pytest.mark.xdist_group("real time")
 
 #: A test that takes longer has failed; most of it is for starting Python on a busy machine.
 PATIENCE_S = 60.0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 
+from tests.serving import REAL_TIME
 from voiceagent.cli import bench_churn, bench_offer
 from voiceagent.cli.bench_churn import Churned, Look
 from voiceagent.cli.bench_figures import Reading, Segment
@@ -14,6 +15,8 @@ from voiceagent.lab.churn import Churn, ChurnResult, ChurnSpec
 from voiceagent.lab.legs import LoadResult
 from voiceagent.lab.measure import Lateness, Limits
 from voiceagent.lab.ticker import tick
+
+pytestmark = REAL_TIME
 
 PUNCTUAL = Lateness.of(np.full(1000, 0.0005))
 

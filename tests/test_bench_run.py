@@ -5,11 +5,14 @@ import json
 
 import pytest
 
+from tests.serving import REAL_TIME
 from voiceagent.cli import main
 from voiceagent.cli.bench import run
 from voiceagent.cli.bench_child import BenchError, open_child
 from voiceagent.cli.bench_load import Plan, attempt
 from voiceagent.cli.bench_report import outcome
+
+pytestmark = REAL_TIME
 
 
 @pytest.mark.parametrize(

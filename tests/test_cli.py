@@ -34,34 +34,62 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out.startswith("voiceagent 0.")
 
 
+def with_a_bad(module: str, error: str, folder: Path) -> dict[str, str]:
+    """An environment in which whoever imports `module` finds that it does not load."""
+    (folder / f"{module}.py").write_text(f"raise {error}('it is not as it should be', name={module!r})")
+    return {**os.environ, "PYTHONPATH": f"{folder}:{SOURCE}"}
+
+
+def names_the_package(package: str, said: str) -> bool:
+    return (
+        said.startswith("voiceagent cannot start: ")
+        and package in said
+        and "it is not as it should be" in said
+        and said.count("\n") == 1
+    )
+
+
 @pytest.mark.parametrize(
     ("module", "package", "error"),
-    [
-        ("espeakng_loader", "espeakng-loader", "ModuleNotFoundError"),
-        ("pocketsphinx", "pocketsphinx", "ImportError"),
-        ("soxr", "soxr", "ImportError"),
-        ("webrtc_noise_gain", "webrtc-noise-gain", "ModuleNotFoundError"),
-        ("webrtcvad", "webrtcvad-wheels", "ModuleNotFoundError"),
-    ],
+    [("soxr", "soxr", "ImportError"), ("webrtcvad", "webrtcvad-wheels", "ModuleNotFoundError")],
 )
 def test_a_library_that_is_missing_or_does_not_load_is_named_by_its_package(
     tmp_path: Path, module: str, package: str, error: str
 ) -> None:
-    (tmp_path / f"{module}.py").write_text(f"raise {error}('it is not as it should be', name={module!r})")
     done = subprocess.run(
         [sys.executable, "-m", "voiceagent", "serve", "--set", "audiosocket.listen=127.0.0.1:0"],
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{SOURCE}"},
+        env=with_a_bad(module, error, tmp_path),
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("voiceagent cannot start: ")
-    assert package in done.stderr
-    assert "it is not as it should be" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert names_the_package(package, done.stderr), done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "error"),
+    [
+        ("espeakng_loader", "espeakng-loader", "ModuleNotFoundError"),
+        ("pocketsphinx", "pocketsphinx", "ImportError"),
+        ("webrtc_noise_gain", "webrtc-noise-gain", "ModuleNotFoundError"),
+    ],
+)
+def test_a_library_that_does_not_load_in_a_worker_is_named_by_its_package(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    module: str,
+    package: str,
+    error: str,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", with_a_bad(module, error, tmp_path)["PYTHONPATH"])
+    assert cli.main(["serve", "--set", "audiosocket.listen=127.0.0.1:0"]) == 1
+    said = capsys.readouterr()
+    assert names_the_package(package, said.err), said.err
+    assert said.out == ""
 
 
 @pytest.mark.parametrize("abstract", [False, True])

@@ -8,12 +8,15 @@ import pytest
 import trio
 
 from tests.lab_peer import BEEP, Peer, open_peer
+from tests.serving import REAL_TIME
 from voiceagent.audio.pcm import level_dbfs
 from voiceagent.audio.tones import tone
 from voiceagent.audio.wav import read_wav, write_wav
 from voiceagent.cli import main
 from voiceagent.cli.call import Plan, figures, place_call
 from voiceagent.wire.audiosocket import Dtmf, Hangup, Message
+
+pytestmark = REAL_TIME
 
 
 async def answer_once(peer: Peer) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.serving import PATIENCE_S, calling, serving
+from tests.serving import PATIENCE_S, REAL_TIME, calling, serving
 from voiceagent.cli import main
 from voiceagent.wire.audiosocket import Audio, Hangup
+
+pytestmark = REAL_TIME
 
 ECHO = ("--set", "audiosocket.agent=echo", "--set", "audiosocket.listen=127.0.0.1:0")
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 from attrs import evolve
 
+from tests.serving import REAL_TIME
 from voiceagent.app import open_service
 from voiceagent.audio.pcm import Pcm, silence
 from voiceagent.cli import main
@@ -17,6 +18,8 @@ from voiceagent.config import Config
 from voiceagent.journal import CallEnded, CallerSaid, Event, ToolFinished
 from voiceagent.lab.caller import open_caller
 from voiceagent.lab.customer import Customer
+
+pytestmark = REAL_TIME
 
 CALL = UUID("0f5a3f5e-7c1e-4b7e-9d5f-0123456789ab")
 

@@ -12,10 +12,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.serving import calling, serving
+from tests.serving import REAL_TIME, calling, serving
 from voiceagent.lab.emptiness import LeftBehindError, Listing, files_in, nothing_left_behind, take_stock
 from voiceagent.lab.processes import main, process_stock
 from voiceagent.wire.audiosocket import Hangup, encode_message
+
+pytestmark = REAL_TIME
 
 
 async def wait_forever_and_a_day() -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.serving import PATIENCE_S, SOURCE, calling, serving
+from tests.serving import PATIENCE_S, REAL_TIME, SOURCE, calling, serving
+
+pytestmark = REAL_TIME
 
 
 @pytest.fixture(scope="module")
