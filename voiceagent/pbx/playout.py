@@ -49,12 +49,14 @@ class Playout:
             self._header = silence_frame(rate)[:HEADER_BYTES]
             self._rate, self._size = rate, frame_bytes(rate)
         size = self._size
-        if self._rest:
+        if len(data) == size and not self._rest:  # all that an echo gets
+            self.frames.append(self._header + data)
+        else:
             data = self._rest + data
-        whole = len(data) - len(data) % size
-        for at in range(0, whole, size):
-            self.frames.append(self._header + data[at : at + size])
-        self._rest = data[whole:]
+            whole = len(data) - len(data) % size
+            for at in range(0, whole, size):
+                self.frames.append(self._header + data[at : at + size])
+            self._rest = data[whole:]
         if len(self.frames) > self.peak:
             self.peak = len(self.frames)
 
