@@ -63,6 +63,8 @@ def fetch_tree(recipe: Recipe, cache: Path, progress: Progress) -> Path:
             waiting=lambda: progress("another process is fetching the same; waiting for it"),
         ):
             if not tree.exists():
+                for left in cache.glob(f"{recipe.folder}.*/"):  # by one that was killed: the lock is ours
+                    shutil.rmtree(left, ignore_errors=True)
                 _build(recipe, tree, progress)
     except OSError as error:
         raise LabError(f"{error.filename or cache}: {error.strerror} (choose another folder with --cache)") from None

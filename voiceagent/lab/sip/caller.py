@@ -1,13 +1,15 @@
 """A SIP phone with RTP for tests: exact times, no authentication, UDP on loopback.
 
-`open_sip_caller` owns the phone: a socket and a task that reads it. `SipPhone.call` owns a call: a socket for its
-audio, and two tasks, the invitation and the audio clock. Requests are sent again until they are answered (RFC 3261,
-17.1), as datagrams are lost when the machine stands still.
+`open_sip_caller` owns the phone: a socket, a task that reads it, and a clock that sends and reads the audio of all its
+calls, as a task for each call would cost most of a core with fifty. `SipPhone.call` owns a call: the sockets for its
+audio, and a task for the invitation. Requests are sent again until they are answered (RFC 3261, 17.1), as datagrams are
+lost when the machine stands still.
 """
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from math import ceil, inf
 from typing import Final, Literal, cast
 
 import trio
@@ -17,7 +19,7 @@ from voiceagent.audio.pcm import Pcm
 from voiceagent.groups import unwrapped
 from voiceagent.lab.connect import LineError
 from voiceagent.lab.sip.codecs import PAYLOAD_TYPES, open_codec
-from voiceagent.lab.sip.datagrams import Datagrams
+from voiceagent.lab.sip.datagrams import Datagrams, open_pair
 from voiceagent.lab.sip.dialog import Dialog, Ended
 from voiceagent.lab.sip.media import PACKET_S, Heard, Outgoing
 from voiceagent.wire.rtp import RtpError, decode_rtp
@@ -30,6 +32,8 @@ _RESEND_MOST_S: Final = 4.0
 _GIVE_UP_S: Final = 32.0
 #: Hanging up when the test is over.
 _RELEASE_S: Final = 5.0
+#: Packets of all calls are due on a grid, so that the clock wakes at most that often.
+_GRID_S: Final = 0.005
 #: After a stall that much is caught up in a burst; what was to be said is said later, never left out.
 _CATCH_UP_S: Final = 0.2
 _EVENT_TYPE: Final = 101
@@ -45,6 +49,8 @@ class SipCall:
         self.heard = Heard(coder, _EVENT_TYPE, _CALL_MAX_S)
         #: How late the phone itself was at worst, seconds: the machine's doing.
         self.worst_lateness = 0.0
+        #: When its audio is due next.
+        self.due = inf
         self._sip, self._rtp = sip, rtp
         self._outgoing = Outgoing(coder, PAYLOAD_TYPES[codec], _EVENT_TYPE, random.getrandbits(32))
         self._patience = patience
@@ -53,6 +59,11 @@ class SipCall:
     @property
     def ended(self) -> Ended | None:
         return self.dialog.ended
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether the other side said where audio goes: with its answer, or before."""
+        return self.dialog.remote is not None
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait; the condition is asked with each packet and message. Raises LineError: `what` did not happen."""
@@ -181,21 +192,22 @@ class SipCall:
             self._sip.send(encode_sip(reply), self.dialog.server)
         self._changed.unpark_all()
 
-    async def run_audio(self) -> None:
-        """Send and hear, on an absolute clock, from when the other side's address is known until cancelled."""
-        await self.until(lambda: self.dialog.remote is not None or self.ended is not None, "an answer")
-        start, tick = trio.current_time(), 0
-        while True:
-            await trio.sleep_until(start + tick * PACKET_S)
-            late = trio.current_time() - start - tick * PACKET_S
-            self.worst_lateness = max(self.worst_lateness, late)
-            if late > _CATCH_UP_S:
-                start += late - _CATCH_UP_S
-            tick += 1
+    def join(self, now: float) -> None:
+        """The other side's address is known: audio is due from now on."""
+        self.due = ceil(now / _GRID_S) * _GRID_S
+
+    def tick(self, now: float) -> None:
+        """Send what is due, and hear what has come."""
+        late = now - self.due
+        self.worst_lateness = max(self.worst_lateness, late)
+        if late > _CATCH_UP_S:
+            self.due = now - _CATCH_UP_S
+        while self.due <= now:
+            self.due += PACKET_S
             self._send_audio()
-            for data, at in self._rtp.receive_nowait():
-                self._hear(data, at)
-            self._changed.unpark_all()
+        for data, at in self._rtp.receive_nowait():
+            self._hear(data, at)
+        self._changed.unpark_all()
 
     def _send_audio(self) -> None:
         remote = self.dialog.remote
@@ -212,13 +224,14 @@ class SipCall:
 
 @define
 class SipPhone:
-    """Makes calls, several at once. `calls` by Call-ID: those that are open."""
+    """Makes calls, several at once."""
 
     server: tuple[str, int]
     user: str
     patience: float
     _sip: Datagrams
-    _calls: dict[str, SipCall] = field(factory=dict)
+    _calls: dict[str, SipCall] = field(factory=dict)  # by Call-ID: those that are open
+    _joined: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot)
 
     @asynccontextmanager
     async def call(
@@ -230,7 +243,7 @@ class SipPhone:
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[SipCall]:
         """Call `extension` and say `source` once it is answered; it is hung up in the end. Raises LineError."""
-        rtp = Datagrams(self._sip.address[0])
+        rtp, rtcp = open_pair(self._sip.address[0])
         formats = {PAYLOAD_TYPES[codec]: f"{codec}/8000", _EVENT_TYPE: "telephone-event/8000"}
         local = AudioDescription(rtp.address[0], rtp.address[1], formats)
         dialog = Dialog(extension, self.user, self.server, self._sip.address, local)
@@ -242,7 +255,6 @@ class SipPhone:
             with unwrapped() as boundary:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(call.invite, tuple((headers or {}).items()))
-                    nursery.start_soon(call.run_audio)
                     try:
                         with boundary.body():
                             yield call
@@ -252,18 +264,32 @@ class SipPhone:
         finally:
             del self._calls[dialog.call_id]
             rtp.close()
+            rtcp.close()
 
-    async def run(self) -> None:
-        """Read what comes and hand it to its call, until cancelled. What is no SIP, or nobody's, is left."""
+    async def read(self) -> None:
+        """Hand what comes to its call, until cancelled. What is nobody's is left. Raises LineError for nonsense."""
         while True:
             for data, at in await self._sip.receive():
                 try:
                     call = self._calls.get(header_of(decode_sip(data).headers, "call-id"))
                     if call is not None:
                         call.receive(data, at)
+                        if call.has_audio and call.due == inf:
+                            call.join(trio.current_time())
+                            self._joined.unpark_all()
                 except (SipError, SdpError) as error:
                     host, port = self.server
                     raise LineError(f"{host}:{port}: {error}") from None
+
+    async def keep_time(self) -> None:
+        """Send and hear on an absolute clock, until cancelled. Raises LineError for nonsense that came as RTP."""
+        while True:
+            with trio.move_on_at(min((call.due for call in self._calls.values()), default=inf)):
+                await self._joined.park()
+            now = trio.current_time()
+            for call in tuple(self._calls.values()):
+                if call.due <= now:
+                    call.tick(now)
 
 
 async def _release(call: SipCall) -> None:
@@ -285,7 +311,8 @@ async def open_sip_caller(
     try:
         with unwrapped() as boundary:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(phone.run)
+                nursery.start_soon(phone.read)
+                nursery.start_soon(phone.keep_time)
                 with boundary.body():
                     yield phone
                 nursery.cancel_scope.cancel()

@@ -7,6 +7,8 @@ from typing import Final
 
 import trio
 
+from voiceagent.lab.connect import LineError
+
 #: asm-generic/socket.h; the time comes as two longs (timespec), of the wall clock.
 _SO_TIMESTAMPNS: Final = 35
 _TIMESPEC: Final = struct.Struct("@ll")
@@ -14,18 +16,28 @@ _TIMESPEC: Final = struct.Struct("@ll")
 _LARGEST: Final = 8192
 #: What waits in the kernel while the process stands still: some 10 s of one call's packets.
 _BUFFER: Final = 1 << 20
+#: Free ports that have a free neighbour are found at the first or second attempt, unless thousands are taken.
+_ATTEMPTS: Final = 100
 
 
 class Datagrams:
     """A bound socket. Times are those of `trio.current_time()`, which must not be a virtual clock's."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, port: int = 0) -> None:
+        """Port 0 is any free one. Raises OSError."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)  # noqa: FBT003 - the standard library's
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        self._socket.bind((host, 0))
+        self._bind(host, port)
         self.address: tuple[str, int] = self._socket.getsockname()
+
+    def _bind(self, host: str, port: int) -> None:
+        try:
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
 
     def close(self) -> None:
         trio.lowlevel.notify_closing(self._socket)
@@ -61,6 +73,20 @@ class Datagrams:
             ]
             seconds, nanoseconds = _TIMESPEC.unpack(stamps[0])
             received.append((data, seconds + nanoseconds / 1e9 + ahead))
+
+
+def open_pair(host: str) -> tuple[Datagrams, Datagrams]:
+    """For RTP and RTCP, on neighbouring ports: what the other side reports must not reach another call's audio.
+
+    Raises LineError when there are none.
+    """
+    for _ in range(_ATTEMPTS):
+        first = Datagrams(host)
+        try:
+            return first, Datagrams(host, first.address[1] + 1)
+        except (OSError, OverflowError):  # taken, or beyond the last port
+            first.close()
+    raise LineError(f"{host}: no two neighbouring UDP ports are free")
 
 
 def _trio_ahead() -> float:

@@ -135,9 +135,9 @@ class Heard:
             self.lost += ahead - 1
         self._last_number = (packet.ssrc, packet.sequence)
 
-    def pcm(self, *, since: float = 0.0) -> Pcm:
-        """What came from `since` on, joined; where nothing came for more than 0.1 s, there is silence."""
-        chosen = [arrival for arrival in self.arrivals if arrival.at >= since]
+    def pcm(self, *, since: float = 0.0, until: float = float("inf")) -> Pcm:
+        """What came in that time, joined; where nothing came for more than 0.1 s, there is silence."""
+        chosen = [arrival for arrival in self.arrivals if since <= arrival.at <= until]
         tape = Tape(self.codec.rate, self.max_s)
         for arrival in chosen:
             tape.add(Pcm(self.codec.rate, arrival.data), arrival.at - chosen[0].at)
