@@ -3,20 +3,17 @@
 import re
 import zlib
 from collections import Counter
-from contextlib import suppress
 
 from attrs import define, field, frozen
 
 from tests.understanding.material import Answer, Done, Errand, Told, Voice
-from tests.understanding.telephone import Telephone
+from tests.understanding.telephone import Telephone, persist
 from voiceagent.audio.pcm import Pcm
 from voiceagent.dialogue import Flow, FlowDialogue
-from voiceagent.ports import CallerSpoke, CallOpened, ProviderError, SpeechToText, Text, ToolCall, ToolReturned, Turn
+from voiceagent.ports import CallerSpoke, CallOpened, SpeechToText, Text, ToolCall, ToolReturned, Turn
 
 #: Nobody asks a machine more often than this.
 _MAX_TURNS = 14
-#: A turn is sent again when a recogniser has no time for it: a machine that stands still is not what is measured.
-_ATTEMPTS = 3
 #: Tools after which the caller has no more to say.
 _LAST = frozenset({"hang_up", "transfer"})
 #: Words typed to a fresh dialogue to bring it to each of the questions where callers are heard.
@@ -63,10 +60,7 @@ class Agent:
 
     async def hear(self, stt: SpeechToText, audio: Pcm) -> str:
         """The words of a turn, as recognised while this is what is expected."""
-        for _ in range(_ATTEMPTS - 1):
-            with suppress(ProviderError):
-                return await self._hear(stt, audio)
-        return await self._hear(stt, audio)
+        return await persist(lambda: self._hear(stt, audio))
 
     async def _hear(self, stt: SpeechToText, audio: Pcm) -> str:
         async with stt.open_recognition(self._dialogue.expected) as recognition:
