@@ -1,8 +1,84 @@
-"""How the suite shares out its time: the whole of it runs in two processes, a test file by itself in none but this."""
+"""How the suite shares out its time, and what becomes of calls in real time on a machine that stands still.
 
+The whole suite runs in two processes, a test file by itself in none but this.
+"""
+
+import json
 import os
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
+
+#: A machine that kept even a process that only sleeps for so long proves nothing about a call that failed meanwhile.
+_STOOD_STILL_S = 0.25
+
+
+class _Ticker:
+    """A process beside the tests that only sleeps (voiceagent.lab.ticker)."""
+
+    def __init__(self) -> None:
+        command = (sys.executable, "-m", "voiceagent.lab.ticker")
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
+        self._read()
+
+    def worst(self) -> float:
+        """How late it was at worst since it was asked before, seconds."""
+        assert self._process.stdin is not None  # noqa: S101
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+        return float(self._read()["worst"])
+
+    def stop(self) -> None:
+        self._process.communicate(timeout=60)
+
+    def _read(self) -> dict[str, float]:
+        assert self._process.stdout is not None  # noqa: S101
+        answer: dict[str, float] = json.loads(self._process.stdout.readline())
+        return answer
+
+
+#: Beside a test in real time.
+_BESIDE = pytest.StashKey[_Ticker]()
+
+
+@pytest.fixture(scope="session")
+def _ticker() -> Iterator[_Ticker]:
+    ticker = _Ticker()
+    yield ticker
+    ticker.stop()
+
+
+@pytest.fixture(autouse=True)
+def _stalls(request: pytest.FixtureRequest) -> None:
+    """For tests in real time: how long the machine stands still while they run."""
+    if _is_in_real_time(request.node):
+        ticker: _Ticker = request.getfixturevalue("_ticker")
+        ticker.worst()
+        request.node.stash[_BESIDE] = ticker
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A call that failed while the machine stood still is skipped, with that as the reason: nothing was proven."""
+    report = yield
+    if report.when != "call" or not report.failed or _BESIDE not in item.stash:
+        return report
+    if (worst := item.stash[_BESIDE].worst()) > _STOOD_STILL_S:
+        report.outcome = "skipped"
+        told = call.excinfo.exconly(tryshort=True) if call.excinfo is not None else ""
+        why = f"the machine stood still for {worst:.2f} s meanwhile; it ended with {told[:300]}"
+        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {why}")
+    return report
+
+
+def _is_in_real_time(item: pytest.Item) -> bool:
+    group = item.get_closest_marker("xdist_group")
+    return Path(item.path).parent.name == "rig" or (group is not None and group.args[:1] == ("real time",))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
