@@ -14,7 +14,7 @@ from voiceagent.providers.embedded.grammar import ASIDES
 #: How much the worst silence counts beside the words: a logistic regression on synthetic callers (docs/speech.md).
 _WORST_SILENCE: Final = 12.0
 #: More doubt than this is too much. Lower: more callers are asked again, less nonsense is acted upon.
-TOO_MUCH: Final = 6.5
+TOO_MUCH: Final = 6.8
 _SILENCE: Final = "<sil>"
 
 
