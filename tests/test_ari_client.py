@@ -271,12 +271,14 @@ async def test_there_are_never_more_connections_than_asterisk_takes() -> None:
 
 
 async def test_an_abandoned_request_leaves_the_client_usable() -> None:
-    connections = 0
+    connections, full = 0, trio.Event()
 
     async def serve(stream: trio.SocketStream) -> None:
         nonlocal connections
         connections += 1
         silent = connections <= CONNECTIONS
+        if connections == CONNECTIONS:
+            full.set()
         async with stream:
             while await request_head(stream):
                 if not silent:
@@ -286,7 +288,6 @@ async def test_an_abandoned_request_leaves_the_client_usable() -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(CONNECTIONS):
                 nursery.start_soon(client.request, channels.get_all(), 30.0)
-            while connections < CONNECTIONS:
-                await trio.sleep(0)
+            await full.wait()
             nursery.cancel_scope.cancel()
         assert await client.request(channels.get_all(), 30.0) == []

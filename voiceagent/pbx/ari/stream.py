@@ -40,7 +40,11 @@ Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[WebSocketConnectio
 
 @frozen
 class StreamState:
-    """`connected`: events arrive and the owner knows what there is. `replaced`: they go to another client instead."""
+    """`connected`: events arrive and the owner knows what there is. `replaced`: they go to another client instead.
+
+    That lasts until this socket is lost, whatever becomes of the other client: two that took the name back from each
+    other would do so for ever.
+    """
 
     connected: bool = False
     replaced: bool = False
