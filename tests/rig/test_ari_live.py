@@ -1,7 +1,8 @@
 """The ARI client at a real Asterisk: what hermetic tests cannot know about its peer."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -10,10 +11,12 @@ from attrs import define, field
 from voiceagent.journal import AriEventBad
 from voiceagent.journal import Event as JournalEvent
 from voiceagent.lab.asterisk import RunningAsterisk
+from voiceagent.pbx.ari.client import open_client
 from voiceagent.pbx.ari.connection import open_ari
 from voiceagent.pbx.ari.errors import AriError, ConflictError, GoneError, NotFoundError, UnprocessableError
 from voiceagent.pbx.ari.handles import Ari
 from voiceagent.pbx.ari.stream import Snapshot, StreamState
+from voiceagent.wire.ari.commands import channels
 from voiceagent.wire.ari.events import (
     ChannelEnteredBridge,
     ChannelLeftBridge,
@@ -49,8 +52,50 @@ class Client:
                 await self.changed.wait()
 
 
+@define(eq=False)
+class Cable:
+    """A way to Asterisk that can be cut: connections end then, and new ones are closed at once until it is mended."""
+
+    port: int
+    url: str = ""
+    whole: bool = True
+    _ends: set[trio.SocketStream] = field(factory=set)
+
+    async def carry(self, client: trio.SocketStream) -> None:
+        async with client, await trio.open_tcp_stream("127.0.0.1", self.port) as server, trio.open_nursery() as nursery:
+            if self.whole:
+                self._ends |= {client, server}
+                nursery.start_soon(self._pump, client, server, nursery.cancel_scope)
+                nursery.start_soon(self._pump, server, client, nursery.cancel_scope)
+
+    async def _pump(self, source: trio.SocketStream, sink: trio.SocketStream, connection: trio.CancelScope) -> None:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            async for data in source:
+                await sink.send_all(data)
+        self._ends.discard(source)
+        connection.cancel()
+
+    async def cut(self) -> None:
+        self.whole = False
+        for end in list(self._ends):
+            await trio.aclose_forcefully(end)
+
+
 @asynccontextmanager
-async def connected(asterisk: RunningAsterisk, app: str) -> AsyncIterator[tuple[Ari, Client]]:
+async def cable_to(asterisk: RunningAsterisk) -> AsyncIterator[Cable]:
+    at = urlsplit(asterisk.ari_url)
+    assert at.port is not None
+    cable = Cable(at.port)
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, cable.carry, [listener])
+        cable.url = at._replace(netloc=f"127.0.0.1:{listener.socket.getsockname()[1]}").geturl()
+        yield cable
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def connected(asterisk: RunningAsterisk, app: str, url: str = "") -> AsyncIterator[tuple[Ari, Client]]:
     """When leaving, no event was found unreadable."""
     client = Client()
 
@@ -58,7 +103,7 @@ async def connected(asterisk: RunningAsterisk, app: str) -> AsyncIterator[tuple[
         client.tell(snapshot)
 
     async with open_ari(
-        asterisk.ari_url,
+        url or asterisk.ari_url,
         asterisk.user,
         asterisk.password,
         app,
@@ -144,3 +189,24 @@ async def test_who_takes_our_name_takes_our_events_and_says_so(asterisk: Running
             assert caller.id in snapshot.application.channel_ids
             assert caller.id in [channel.id for channel in snapshot.channels]
         await caller.hang_up()
+
+
+async def test_a_cut_connection_harms_no_call_and_what_was_missed_is_told_by_the_stock(
+    asterisk: RunningAsterisk,
+) -> None:
+    async with cable_to(asterisk) as cable, connected(asterisk, "rig-cut", cable.url) as (ari, client):
+        stays, leaves = ari.channel(ari.new_id("caller")), ari.channel(ari.new_id("caller"))
+        for caller in (stays, leaves):
+            async with caller.wait_for(StasisStart, within=WITHIN):
+                await caller.originate("Local/silent@lab")
+        await cable.cut()
+        await client.until(lambda state: not state.connected)
+        async with open_client(asterisk.ari_url, asterisk.user, asterisk.password) as other:
+            await other.request(channels.hangup(leaves.id), WITHIN)
+        cable.whole = True
+        await client.until(lambda state: state.ready)
+        snapshot = [each for each in client.told if isinstance(each, Snapshot)][-1]
+        assert stays.id in snapshot.application.channel_ids
+        assert leaves.id not in snapshot.application.channel_ids
+        async with stays.wait_for(StasisEnd, within=WITHIN):
+            await stays.hang_up()
