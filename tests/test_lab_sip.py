@@ -1,12 +1,19 @@
-"""The test phone without a network: SIP and SDP as text, a call's dialog, its audio as packets."""
+"""The test phone without Asterisk: SIP and SDP as text, a call's dialog, its audio as packets, its sockets."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceagent.audio.pcm import Pcm, level_dbfs, silence
 from voiceagent.audio.tones import tone
+from voiceagent.lab.connect import LineError
+from voiceagent.lab.sip import SipCall, SipPhone, open_sip_caller
 from voiceagent.lab.sip.codecs import open_codec
+from voiceagent.lab.sip.datagrams import Datagrams, open_pair
 from voiceagent.lab.sip.dialog import Dialog, Ended
 from voiceagent.lab.sip.media import Heard, Outgoing
 from voiceagent.wire.rtp import RtpError, RtpPacket, TelephoneEvent, decode_event, decode_rtp, encode_event
@@ -24,6 +31,8 @@ from voiceagent.wire.sip import (
     uri_of,
 )
 
+#: A test that takes longer has failed.
+PATIENCE_S = 30.0
 EVENTS = 101
 OURS = AudioDescription("127.0.0.1", 4000, {0: "PCMU/8000", EVENTS: "telephone-event/8000"})
 THEIRS = AudioDescription("127.0.0.1", 5000, {0: "PCMU/8000", EVENTS: "telephone-event/8000"}, "recvonly")
@@ -340,3 +349,112 @@ def test_g722_keeps_what_pcmu_cannot_carry() -> None:
     packets = [codec.encode(frames[at : at + 640]) for at in range(0, len(frames), 640)]
     assert {len(packet) for packet in packets} == {160}
     assert level_dbfs(b"".join(map(codec.decode, packets))) == pytest.approx(level_dbfs(frames), abs=1.0)
+
+
+class Peer:
+    """The other side on a real socket: tells what it got, and answers as it is told."""
+
+    def __init__(self) -> None:
+        self.sip = Datagrams("127.0.0.1")
+        self.phone: tuple[str, int] = ("", 0)
+
+    async def next(self) -> Request:
+        """The next request of the phone."""
+        with trio.fail_after(PATIENCE_S):
+            await trio.lowlevel.wait_readable(self.sip.socket)
+            data, self.phone = self.sip.socket.recvfrom(8192)
+        message = decode_sip(data)
+        assert isinstance(message, Request)
+        return message
+
+    def send(self, message: SipMessage) -> None:
+        self.sip.send(encode_sip(message), self.phone)
+
+
+@asynccontextmanager
+async def phone_and_peer() -> AsyncIterator[tuple[SipPhone, Peer]]:
+    peer = Peer()
+    try:
+        async with open_sip_caller(*peer.sip.address, patience=PATIENCE_S) as phone:
+            yield phone, peer
+    finally:
+        peer.sip.close()
+
+
+async def hung_up(call: SipCall, peer: Peer) -> None:
+    """The phone hangs up, and the peer has it so."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call.hang_up)
+        while (bye := await peer.next()).method != "BYE":
+            pass
+        peer.send(response(bye, 200))
+
+
+async def test_an_invitation_that_is_lost_is_sent_again() -> None:
+    async with phone_and_peer() as (phone, peer), phone.call("1000") as call:
+        first, second = await peer.next(), await peer.next()
+        assert first == second
+        peer.send(response(second, 200, SDP))
+        await call.answered()
+        assert (await peer.next()).method == "ACK"
+        await hung_up(call, peer)
+        assert (await call.over()).by == "caller"
+
+
+async def test_audio_flows_from_the_answer_on_and_stops_with_the_call() -> None:
+    rtp, rtcp = open_pair("127.0.0.1")
+    theirs = AudioDescription(*rtp.address, {0: "PCMU/8000", EVENTS: "telephone-event/8000"})
+    async with phone_and_peer() as (phone, peer), phone.call("1000", tone(8000, 440, 0.1)) as call:
+        peer.send(response(await peer.next(), 200, encode_sdp(theirs, session=1, version=1)))
+        ours = decode_sdp((call.dialog._invites[1]).body)
+        with trio.fail_after(PATIENCE_S):
+            packets: list[bytes] = []
+            while len(packets) < 5:
+                for data, at in await rtp.receive():
+                    assert call.dialog.answered_at is not None
+                    assert at >= call.dialog.answered_at
+                    packets.append(data)
+                    rtp.send(data, (ours.host, ours.port))
+        await call.until(lambda: len(call.heard.arrivals) >= 5, "what was sent back")
+        assert level_dbfs(call.heard.arrivals[0].data) > -30
+        assert (await peer.next()).method == "ACK"
+        await hung_up(call, peer)
+    rtp.close()
+    rtcp.close()
+
+
+async def test_a_call_that_was_answered_while_it_was_given_up_is_hung_up() -> None:
+    async with phone_and_peer() as (phone, peer), phone.call("1000") as call:
+        invite = await peer.next()
+        peer.send(response(invite, 180))
+        await call.ringing()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call.hang_up)
+            cancel = await peer.next()
+            assert cancel.method == "CANCEL"
+            peer.send(response(invite, 200, SDP))
+            peer.send(response(cancel, 481))
+            while (bye := await peer.next()).method != "BYE":
+                assert bye.method in ("ACK", "CANCEL")
+            peer.send(response(bye, 200))
+        assert (await call.over()).by == "caller"
+
+
+async def test_a_peer_that_talks_nonsense_is_named() -> None:
+    async def converse() -> None:
+        async with phone_and_peer() as (phone, peer), phone.call("1000") as call:
+            await peer.next()
+            peer.sip.send(b"hello\r\n\r\n", peer.phone)
+            await call.answered()
+
+    with pytest.raises(LineError, match=r"127\.0\.0\.1:\d+: neither request nor response"):
+        await converse()
+
+
+async def test_a_refusal_is_told_to_whoever_waits_for_an_answer() -> None:
+    async with phone_and_peer() as (phone, peer), phone.call("1000") as call:
+        peer.send(response(await peer.next(), 486))
+        with pytest.raises(LineError, match="1000: ended by the peer: 486 So"):
+            await call.answered()
+        with pytest.raises(LineError, match="did not ring"):
+            await call.ringing()

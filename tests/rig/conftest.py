@@ -16,6 +16,11 @@ from voiceagent.lab.sip import SipPhone, open_sip_caller
 _HERE = Path(__file__).parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Why a test was skipped is always said."""
+    config.option.reportchars += "s"
+
+
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
     """The tests of the whole repository need neither network nor Asterisk."""
     asked = (Path(argument.partition("::")[0]).absolute() for argument in config.args)

@@ -49,6 +49,8 @@ class SipCall:
         self.heard = Heard(coder, _EVENT_TYPE, _CALL_MAX_S)
         #: How late the phone itself was at worst, seconds: the machine's doing.
         self.worst_lateness = 0.0
+        #: Whether anybody reads what comes: not when the phone is being closed.
+        self.is_heard = True
         #: When its audio is due next.
         self.due = inf
         self._sip, self._rtp = sip, rtp
@@ -131,12 +133,16 @@ class SipCall:
         if self.ended is not None:
             return
         if self.dialog.answered_at is None:
-            await self.until(lambda: self.dialog.progressing_at is not None or self._is_settled, "a response")
+            await self.until(lambda: self.dialog.progressing_at is not None or self._is_final, "a response")
         if self.dialog.answered_at is None and self.ended is None:
             await self._end_by(self.dialog.cancel())
-            await self.until(lambda: self._is_settled, "the end after CANCEL")
-        if self.ended is None:  # also when it was answered just before the CANCEL came
+            await self.until(lambda: self._is_final, "the end after CANCEL")
+        if self.dialog.answered_at is not None and self.ended is None:  # perhaps just before the CANCEL came
             await self._end_by(self.dialog.bye(trio.current_time()))
+
+    @property
+    def _is_final(self) -> bool:
+        return self._is_settled or not self.is_heard
 
     @property
     def _is_settled(self) -> bool:
@@ -167,13 +173,13 @@ class SipCall:
         await self._deliver(request, lambda: key in self.dialog.responses)
 
     async def _deliver(self, request: Request, delivered: Callable[[], bool]) -> None:
-        """Send it until it was `delivered`. Raises LineError."""
+        """Send it until it was `delivered`, once if nobody is there to read it. Raises LineError."""
         interval = _RESEND_S
         with trio.move_on_after(_GIVE_UP_S):
             while True:
                 self._sip.send(encode_sip(request), self.dialog.server)
                 with trio.move_on_after(interval):
-                    while not delivered():
+                    while self.is_heard and not delivered():
                         await self._changed.park()
                     return
                 interval = min(2 * interval, _RESEND_MOST_S)
@@ -185,6 +191,11 @@ class SipCall:
         await self._deliver(
             self.dialog.invite(headers), lambda: self.dialog.progressing_at is not None or self._is_settled
         )
+
+    def stop_hearing(self) -> None:
+        """Nobody reads any more: hanging up waits for no response."""
+        self.is_heard = False
+        self._changed.unpark_all()
 
     def receive(self, data: bytes, at: float) -> None:
         """A SIP message of this call."""
@@ -268,18 +279,26 @@ class SipPhone:
 
     async def read(self) -> None:
         """Hand what comes to its call, until cancelled. What is nobody's is left. Raises LineError for nonsense."""
-        while True:
-            for data, at in await self._sip.receive():
-                try:
-                    call = self._calls.get(header_of(decode_sip(data).headers, "call-id"))
-                    if call is not None:
-                        call.receive(data, at)
-                        if call.has_audio and call.due == inf:
-                            call.join(trio.current_time())
-                            self._joined.unpark_all()
-                except (SipError, SdpError) as error:
-                    host, port = self.server
-                    raise LineError(f"{host}:{port}: {error}") from None
+        try:
+            while True:
+                for data, at in await self._sip.receive():
+                    self._hand_on(data, at)
+        finally:
+            for call in self._calls.values():
+                call.stop_hearing()
+
+    def _hand_on(self, data: bytes, at: float) -> None:
+        try:
+            call = self._calls.get(header_of(decode_sip(data).headers, "call-id"))
+            if call is None:
+                return
+            call.receive(data, at)
+        except (SipError, SdpError) as error:
+            host, port = self.server
+            raise LineError(f"{host}:{port}: {error}") from None
+        if call.has_audio and call.due == inf:
+            call.join(trio.current_time())
+            self._joined.unpark_all()
 
     async def keep_time(self) -> None:
         """Send and hear on an absolute clock, until cancelled. Raises LineError for nonsense that came as RTP."""

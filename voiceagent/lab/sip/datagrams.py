@@ -25,35 +25,35 @@ class Datagrams:
 
     def __init__(self, host: str, port: int = 0) -> None:
         """Port 0 is any free one. Raises OSError."""
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)  # noqa: FBT003 - the standard library's
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)  # noqa: FBT003 - the standard library's
+        self.socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._bind(host, port)
-        self.address: tuple[str, int] = self._socket.getsockname()
+        self.address: tuple[str, int] = self.socket.getsockname()
 
     def _bind(self, host: str, port: int) -> None:
         try:
-            self._socket.bind((host, port))
+            self.socket.bind((host, port))
         except OSError:
-            self._socket.close()
+            self.socket.close()
             raise
 
     def close(self) -> None:
-        trio.lowlevel.notify_closing(self._socket)
-        self._socket.close()
+        trio.lowlevel.notify_closing(self.socket)
+        self.socket.close()
 
     def send(self, data: bytes, to: tuple[str, int]) -> None:
         """A datagram that the kernel has no room for is lost, as on any network. Raises OSError."""
         try:
-            self._socket.sendto(data, to)
+            self.socket.sendto(data, to)
         except (BlockingIOError, ConnectionRefusedError):  # refused: an earlier one found nobody there
             return
 
     async def receive(self) -> list[tuple[bytes, float]]:
         """At least one datagram, and all that are there, with their times."""
         while not (received := self.receive_nowait()):
-            await trio.lowlevel.wait_readable(self._socket)
+            await trio.lowlevel.wait_readable(self.socket)
         return received
 
     def receive_nowait(self) -> list[tuple[bytes, float]]:
@@ -62,7 +62,7 @@ class Datagrams:
         ahead: float | None = None
         while True:
             try:
-                data, ancillary, _, _ = self._socket.recvmsg(_LARGEST, socket.CMSG_SPACE(_TIMESPEC.size))
+                data, ancillary, _, _ = self.socket.recvmsg(_LARGEST, socket.CMSG_SPACE(_TIMESPEC.size))
             except BlockingIOError:
                 return received
             except ConnectionRefusedError:
