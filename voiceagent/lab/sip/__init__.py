@@ -1,6 +1,7 @@
 """A SIP phone with RTP for tests, with exact times."""
 
-from voiceagent.lab.sip.caller import SipCall, SipPhone, open_sip_caller
+from voiceagent.lab.sip.call import SipCall
+from voiceagent.lab.sip.caller import SipPhone, open_sip_caller
 from voiceagent.lab.sip.dialog import Ended
 from voiceagent.lab.sip.media import Arrival, Heard
 
