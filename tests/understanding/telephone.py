@@ -25,7 +25,7 @@ _VOICE_DBFS = -22.0
 _HISS_DBFS = -68.0
 _BEFORE_S, _AFTER_S = 1.0, 1.0
 #: As in pipeline/hearing.py.
-_PRE_ROLL_S, _BATCH_FRAMES = 0.3, 3
+_PRE_ROLL_S, _CALM_FRAMES, _TURN_FRAMES = 0.34, 5, 3
 
 
 @frozen
@@ -66,11 +66,13 @@ async def persist(job: Callable[[], Awaitable[_T]]) -> _T:
 def turns_of(audio: Pcm) -> Iterator[Pcm]:
     """`audio` cut by the service's own voice and turn detection, in the batches it works in."""
     vad, detector = WebrtcVad(audio.rate), TurnDetector(Endpointing())
-    batch = _BATCH_FRAMES * frame_bytes(audio.rate)
     kept = 2 * round(audio.rate * _PRE_ROLL_S)
-    turn, now = b"", 0.0
-    for at in range(0, len(audio.data) // batch * batch, batch):
-        piece = audio.data[at : at + batch]
+    turn, at, now = b"", 0, 0.0
+    while True:
+        batch = (_TURN_FRAMES if detector.in_turn else _CALM_FRAMES) * frame_bytes(audio.rate)
+        piece, at = audio.data[at : at + batch], at + batch
+        if len(piece) < batch:
+            return
         turn = (turn if detector.in_turn else turn[-kept:]) + piece
         for speech in vad.detect(Pcm(audio.rate, piece)):
             now += FRAME_SECONDS
