@@ -14,7 +14,9 @@ from voiceagent.config import load_config
 from voiceagent.lab.asterisk import RunningAsterisk
 from voiceagent.lab.sip.caller import SipCall
 from voiceagent.ports import Expectation
-from voiceagent.providers.embedded import EmbeddedOptions, open_speech_to_text, open_text_to_speech
+from voiceagent.providers.embedded import EmbeddedOptions, open_text_to_speech
+from voiceagent.providers.embedded.ears import EarsPool
+from voiceagent.providers.embedded.front_end import FrontEnd
 from voiceagent.wire.ari.commands import applications, bridges, channels
 from voiceagent.wire.ari.models import Application, Bridge, Channel
 
@@ -106,14 +108,13 @@ async def speech(text: str) -> Pcm:
     return Pcm(audio[0].rate, b"".join(chunk.data for chunk in audio))
 
 
-async def recognised(audio: Pcm, *phrases: str) -> str:
-    """Which of `phrases` is to be heard."""
-    async with (
-        open_speech_to_text("ears", EmbeddedOptions(recognisers=1), journal=_ignore) as stt,
-        stt.open_recognition(Expectation(phrases)) as turn,
-    ):
-        await turn.send(audio)
-        return (await turn.finish()).text
+def recognised(audio: Pcm, *phrases: str) -> str:
+    """Which of `phrases` is heard best, also where a live call would ask again. Blocks for a second."""
+    expected = Expectation(phrases)
+    ears = EarsPool().take(expected)
+    ears.begin()
+    ears.hear(FrontEnd(audio.rate).convert(audio.data))
+    return " ".join(segment.word.partition("(")[0] for segment in ears.end() if segment.is_word)
 
 
 async def heard_speech(call: SipCall) -> float:
