@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from voiceagent.cli import lab_soak
 from voiceagent.lab.asterisk import LabError, RunningAsterisk, default_cache, fetch, read_options
 from voiceagent.lab.asterisk.instances import down, instances, up
 
@@ -17,7 +18,7 @@ _NAME: Final = "lab"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(title="what to do", required=True, metavar="up | down | status")
+    what = parser.add_subparsers(title="what to do", required=True, metavar="up | down | status | soak")
     starting = what.add_parser("up", help="boot an Asterisk; fetch it first if it is not there yet")
     starting.add_argument("--set", action="append", default=[], type=_setting, metavar="KEY=VALUE", dest="settings")
     starting.add_argument("--cache", type=Path, help=f"where it is fetched to ({default_cache()})")
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--name", default=_NAME, help=f"which one, if there are several ({_NAME})")
     listing = what.add_parser("status", help="list those that were started")
     listing.set_defaults(act=_status)
+    soaking = what.add_parser("soak", help="many calls through an Asterisk of its own, and what they heard")
+    lab_soak.add_arguments(soaking)
+    soaking.set_defaults(act=lab_soak.run)
     for command in (starting, listing):
         command.add_argument("--json", action="store_true", help="print it as JSON")
 
