@@ -41,7 +41,7 @@ _GAP_S: Final = 0.060
 
 @frozen
 class Figures:
-    """Seconds. `gaps` are pauses of more than 60 ms in what callers heard, `explained` those that the ticker had too."""
+    """Seconds. `gaps` are pauses of more than 60 ms in what callers heard, `explained` those the ticker had."""
 
     calls: int
     heard: int
@@ -166,12 +166,8 @@ def _figures(
     began, ended = window
     late = after.lateness.since(before.lateness)
     heard = [caller for caller in callers if caller.first_sound]
-    gaps = [
-        seconds
-        for caller in heard
-        for _, seconds in caller.call.heard.gaps(since=began, until=ended)
-        if seconds > _GAP_S
-    ]
+    pauses = [pause for caller in heard for _, pause in caller.call.heard.gaps(since=began, until=ended)]
+    gaps = [pause for pause in pauses if pause > _GAP_S]
     first = sorted(caller.first_sound - caller.invited for caller in heard)
     return Figures(
         calls=calls,
