@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
-import httpx2
+import httpx
 import trio
 from attrs import define, field
 from trio.testing import memory_stream_pair
@@ -63,7 +63,7 @@ class Pbx:
     unavailable: int = 0
     deaf: bool = False
     answering: trio.Event = field(factory=trio.Event)
-    rest: Callable[[httpx2.Request], httpx2.Response | None] = lambda request: None  # noqa: ARG005
+    rest: Callable[[httpx.Request], httpx.Response | None] = lambda request: None  # noqa: ARG005
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[WebSocketConnection]:
@@ -82,7 +82,7 @@ class Pbx:
         self.resources.append(request.path)
         self.sockets.append(await request.accept())
 
-    async def answer(self, request: httpx2.Request) -> httpx2.Response:
+    async def answer(self, request: httpx.Request) -> httpx.Response:
         await self.answering.wait()
         if (response := self.rest(request)) is not None:
             return response
@@ -94,8 +94,8 @@ class Pbx:
             case "/ari/bridges":
                 told = [bridge(id_) for id_ in self.bridge_ids]
             case _:
-                return httpx2.Response(204)
-        return httpx2.Response(200, json=told)
+                return httpx.Response(204)
+        return httpx.Response(200, json=told)
 
     async def tell(self, kind: str, **fields: object) -> None:
         """An event over the latest connection."""
@@ -127,7 +127,7 @@ async def follower(pbx: Pbx, on_connected: Callable[[Snapshot], object] | None =
             on_connected(snapshot)
         await trio.lowlevel.checkpoint()
 
-    transport = httpx2.MockTransport(pbx.answer)
+    transport = httpx.MockTransport(pbx.answer)
     async with open_client(URL, "voiceagent", "secret", transport=transport) as client, trio.open_nursery() as nursery:
         dispatch = Dispatch(told.append)
         stream = EventStream(

@@ -7,9 +7,10 @@ import json
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 from uuid import UUID
 
-import httpx2
+import httpx
 import trio
 from attrs import define, field
 
@@ -17,7 +18,7 @@ from tests.peer import Peer
 from voiceagent.pbx.ari.client import AriClient
 from voiceagent.pbx.ari.dispatch import Dispatch
 from voiceagent.pbx.ari.handles import Ari
-from voiceagent.pbx.ari.stream import EventStream, Snapshot, StreamState
+from voiceagent.pbx.ari.stream import EventStream, Snapshot
 from voiceagent.pbx.memory import MemoryEndpoint
 from voiceagent.wire.ari.events import Event, parse_event
 from voiceagent.wire.ari.models import Application, Bridge, Channel
@@ -33,7 +34,7 @@ def ignore(what: object) -> None:
 
 
 @define(eq=False)
-class AsteriskTwin(httpx2.AsyncBaseTransport):
+class AsteriskTwin(httpx.AsyncBaseTransport):
     """`connect` takes the far end of each AudioSocket connection. `nursery` holds what goes on inside."""
 
     nursery: trio.Nursery
@@ -61,9 +62,9 @@ class AsteriskTwin(httpx2.AsyncBaseTransport):
     def ari(self, instance: str = "test") -> Ari:
         """A client of it; events reach it without a socket."""
         self.dispatch = Dispatch(lambda event: self.take(event))  # noqa: PLW0108 - `take` changes
-        client = AriClient(httpx2.AsyncClient(transport=self, base_url="http://asterisk/ari", timeout=None))
-        unused = EventStream(APP, client, self.dispatch, *[None] * 5, StreamState())  # type: ignore[arg-type]
-        return Ari(APP, instance, client, self.dispatch, unused)
+        http = httpx.AsyncClient(transport=self, base_url="http://asterisk/ari", timeout=None)  # noqa: S113
+        client = AriClient(http)
+        return Ari(APP, instance, client, self.dispatch, cast("EventStream", None))
 
     # What happens in the world -----------------------------------------------------------------------------------
 
@@ -102,13 +103,13 @@ class AsteriskTwin(httpx2.AsyncBaseTransport):
 
     # Requests ----------------------------------------------------------------------------------------------------
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self.down:
-            raise httpx2.ConnectError("connection refused")
+            raise httpx.ConnectError("connection refused")
         number = len(self.requests)
         path = request.url.path.removeprefix("/ari/")
         self.requests.append(f"{request.method} {path}")
-        done, answers = trio.Event(), list[httpx2.Response]()
+        done, answers = trio.Event(), list[httpx.Response]()
 
         async def carry_out() -> None:
             self.moment(2 * number)
@@ -121,27 +122,27 @@ class AsteriskTwin(httpx2.AsyncBaseTransport):
         await done.wait()
         return answers[0]
 
-    async def _answer(self, method: str, path: list[str], query: httpx2.QueryParams) -> httpx2.Response:
+    async def _answer(self, method: str, path: list[str], query: httpx.QueryParams) -> httpx.Response:
         if path[-1] in self.refuse:
-            return httpx2.Response(500, json={"error": "Allocation failed"})
+            return httpx.Response(500, json={"error": "Allocation failed"})
         match method, path:
             case "POST", ["channels", "externalMedia"]:
                 await self._connect(query)
-                return httpx2.Response(200, json=self.channels[query["channelId"]])
+                return httpx.Response(200, json=self.channels[query["channelId"]])
             case "POST", ["bridges"]:
                 self.bridges[query["bridgeId"]] = set()
-                return httpx2.Response(200, json={})
+                return httpx.Response(200, json={})
             case _, ["bridges", bridge, *_] if bridge not in self.bridges:
-                return httpx2.Response(404, json={"message": "Bridge not found"})
+                return httpx.Response(404, json={"message": "Bridge not found"})
             case "POST", ["bridges", bridge, "addChannel"]:
                 members = set(query["channel"].split(","))
                 if not members <= self.channels.keys():
-                    return httpx2.Response(400, json={"message": "Channel not found"})
+                    return httpx.Response(400, json={"message": "Channel not found"})
                 self.bridges[bridge] |= members
             case "DELETE", ["bridges", bridge]:
                 del self.bridges[bridge]
             case _, ["channels", channel, *_] if channel not in self.channels:
-                return httpx2.Response(404, json={"message": "Channel not found"})
+                return httpx.Response(404, json={"message": "Channel not found"})
             case "DELETE", ["channels", channel]:
                 self._leave(channel)
             case "POST", ["channels", channel, "continue"]:
@@ -151,17 +152,17 @@ class AsteriskTwin(httpx2.AsyncBaseTransport):
             case "GET", ["channels", channel, "variable"]:
                 value = self.variables.get((channel, query["variable"]))
                 if value is None:
-                    return httpx2.Response(404, json={"message": "Provided variable was not found"})
-                return httpx2.Response(200, json={"value": value})
+                    return httpx.Response(404, json={"message": "Provided variable was not found"})
+                return httpx.Response(200, json={"value": value})
             case "POST", ["channels", channel, "variable"]:
                 self.variables[channel, query["variable"]] = query["value"]
             case "POST", ["channels", _, "answer" | "ring"]:
                 pass
             case _:
                 raise AssertionError(f"{method} {path}: the twin does not know this")
-        return httpx2.Response(204)
+        return httpx.Response(204)
 
-    async def _connect(self, query: httpx2.QueryParams) -> None:
+    async def _connect(self, query: httpx.QueryParams) -> None:
         """The connection is there before the channel, the channel before its StasisStart."""
         id_, leg = query["channelId"], Peer()
         self.connect(leg.endpoint)

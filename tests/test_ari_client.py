@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import httpx2
+import httpx
 import pytest
 import trio
 from trio.testing import MockClock
@@ -27,25 +27,25 @@ from voiceagent.wire.ari.commands import asterisk, bridges, channels
 from voiceagent.wire.ari.commands.request import Request
 from voiceagent.wire.ari.models import AsteriskInfo, Bridge, SystemInfo
 
-Answer = Callable[[httpx2.Request], Awaitable[httpx2.Response]]
+Answer = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 
 @asynccontextmanager
-async def answered(answer: httpx2.Response | Answer, url: str = "http://pbx/ari") -> AsyncIterator[AriClient]:
-    async def handler(request: httpx2.Request) -> httpx2.Response:
-        return answer if isinstance(answer, httpx2.Response) else await answer(request)
+async def answered(answer: httpx.Response | Answer, url: str = "http://pbx/ari") -> AsyncIterator[AriClient]:
+    async def handler(request: httpx.Request) -> httpx.Response:
+        return answer if isinstance(answer, httpx.Response) else await answer(request)
 
-    async with open_client(url, "voiceagent", "secret", transport=httpx2.MockTransport(handler)) as client:
+    async with open_client(url, "voiceagent", "secret", transport=httpx.MockTransport(handler)) as client:
         yield client
 
 
 @pytest.mark.parametrize("url", ["http://pbx:8088/ari", "http://pbx:8088/ari/"])
 async def test_a_request_goes_out_as_it_was_built(url: str) -> None:
-    seen: list[httpx2.Request] = []
+    seen: list[httpx.Request] = []
 
-    async def answer(request: httpx2.Request) -> httpx2.Response:
+    async def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
-        return httpx2.Response(200, json={"id": "c/1"})
+        return httpx.Response(200, json={"id": "c/1"})
 
     request = channels.originate("c/1;2", "PJSIP/a b", app="voiceagent", values={"X": "ü"})
     async with answered(answer, url) as client:
@@ -59,25 +59,25 @@ async def test_a_request_goes_out_as_it_was_built(url: str) -> None:
 
 
 async def test_an_empty_answer_is_none() -> None:
-    async with answered(httpx2.Response(204)) as client:
+    async with answered(httpx.Response(204)) as client:
         assert await client.request(channels.answer("c-1")) is None
 
 
 async def test_an_answer_becomes_a_value() -> None:
-    async with answered(httpx2.Response(200, json={"system": {"version": "22.10.1"}, "new": 1})) as client:
+    async with answered(httpx.Response(200, json={"system": {"version": "22.10.1"}, "new": 1})) as client:
         assert await client.fetch(AsteriskInfo, asterisk.info()) == AsteriskInfo(SystemInfo("22.10.1"))
 
 
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (httpx2.Response(200, json=[{"id": "b-1"}]), "the answer is of no use: Bridge.technology: is missing"),
-        (httpx2.Response(200, json={}), "the answer is not a list"),
-        (httpx2.Response(200, text="<html>"), "the answer is not JSON"),
-        (httpx2.Response(204), "the answer is not a list"),
+        (httpx.Response(200, json=[{"id": "b-1"}]), "the answer is of no use: Bridge.technology: is missing"),
+        (httpx.Response(200, json={}), "the answer is not a list"),
+        (httpx.Response(200, text="<html>"), "the answer is not JSON"),
+        (httpx.Response(204), "the answer is not a list"),
     ],
 )
-async def test_an_answer_that_makes_no_sense_is_asterisks_error(answer: httpx2.Response, problem: str) -> None:
+async def test_an_answer_that_makes_no_sense_is_asterisks_error(answer: httpx.Response, problem: str) -> None:
     async with answered(answer) as client:
         with pytest.raises(ServerError, match=f"^GET /bridges: 20[04] {problem}$"):
             await client.fetch_all(Bridge, bridges.get_all())
@@ -101,7 +101,7 @@ async def test_an_answer_that_makes_no_sense_is_asterisks_error(answer: httpx2.R
     ],
 )
 async def test_a_refusal_is_an_error_of_its_kind(status: int, kind: type[AriError]) -> None:
-    async with answered(httpx2.Response(status, json={"message": "Not today"})) as client:
+    async with answered(httpx.Response(status, json={"message": "Not today"})) as client:
         with pytest.raises(kind, match=f"^POST /channels/c-1/variable: {status} Not today$") as error:
             await client.request(channels.set_variable("c-1", "CARD", "4111"))
     assert type(error.value) is kind
@@ -110,13 +110,13 @@ async def test_a_refusal_is_an_error_of_its_kind(status: int, kind: type[AriErro
 @pytest.mark.parametrize(
     ("response", "said"),
     [
-        (httpx2.Response(500, json={"error": "Allocation failed"}), "500 Allocation failed"),
-        (httpx2.Response(500, text="<html>"), "500 Internal Server Error"),
-        (httpx2.Response(500, json=["x"]), "500 Internal Server Error"),
-        (httpx2.Response(500, json={"message": "x" * 1000}), "500 " + "x" * 200),
+        (httpx.Response(500, json={"error": "Allocation failed"}), "500 Allocation failed"),
+        (httpx.Response(500, text="<html>"), "500 Internal Server Error"),
+        (httpx.Response(500, json=["x"]), "500 Internal Server Error"),
+        (httpx.Response(500, json={"message": "x" * 1000}), "500 " + "x" * 200),
     ],
 )
-async def test_a_refusal_says_what_asterisk_said(response: httpx2.Response, said: str) -> None:
+async def test_a_refusal_says_what_asterisk_said(response: httpx.Response, said: str) -> None:
     async with answered(response) as client:
         with pytest.raises(ServerError) as error:
             await client.request(channels.get_all())
@@ -136,7 +136,7 @@ async def test_a_refusal_says_what_asterisk_said(response: httpx2.Response, said
     ],
 )
 async def test_that_something_has_gone_can_be_told_from_a_mistake(request_: Request, status: int, gone: bool) -> None:
-    async with answered(httpx2.Response(status)) as client:
+    async with answered(httpx.Response(status)) as client:
         with pytest.raises(AriError) as error:
             await client.request(request_)
         assert error.value.gone is gone
@@ -149,7 +149,7 @@ async def test_that_something_has_gone_can_be_told_from_a_mistake(request_: Requ
 
 
 async def test_silence_is_a_time_out(autojump_clock: MockClock) -> None:
-    async def answer(request: httpx2.Request) -> httpx2.Response:
+    async def answer(request: httpx.Request) -> httpx.Response:
         await trio.sleep_forever()
         raise AssertionError
 
@@ -167,10 +167,10 @@ async def test_only_what_can_be_repeated_is_tried_again_when_its_connection_was_
 ) -> None:
     tried = 0
 
-    async def answer(request: httpx2.Request) -> httpx2.Response:
+    async def answer(request: httpx.Request) -> httpx.Response:
         nonlocal tried
         tried += 1
-        raise httpx2.RemoteProtocolError("Server disconnected without sending a response.")
+        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
 
     async with answered(answer) as client:
         with pytest.raises(AriUnavailableError, match="Server disconnected"):
@@ -181,10 +181,10 @@ async def test_only_what_can_be_repeated_is_tried_again_when_its_connection_was_
 async def test_no_connection_is_no_reason_to_try_again_at_once() -> None:
     tried = 0
 
-    async def answer(request: httpx2.Request) -> httpx2.Response:
+    async def answer(request: httpx.Request) -> httpx.Response:
         nonlocal tried
         tried += 1
-        raise httpx2.ConnectError("refused")
+        raise httpx.ConnectError("refused")
 
     async with answered(answer) as client:
         with pytest.raises(AriUnavailableError, match=r"^GET /channels: refused$"):

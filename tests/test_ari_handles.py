@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 
-import httpx2
+import httpx
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -116,7 +116,7 @@ async def test_events_that_were_missed_are_not_waited_for(pbx: Pbx, ari: Ari) ->
 
 @pytest.mark.parametrize(("status", "fine"), [(204, True), (404, True), (400, False), (500, False)])
 async def test_ending_what_has_ended_is_fine(pbx: Pbx, ari: Ari, status: int, fine: bool) -> None:
-    pbx.rest = lambda _: httpx2.Response(status)
+    pbx.rest = lambda _: httpx.Response(status)
     ends = [ari.channel("c").hang_up, ari.bridge("b").destroy, ari.playback("p").stop, ari.recording("r").discard]
     for end in ends:
         if fine:
@@ -127,26 +127,26 @@ async def test_ending_what_has_ended_is_fine(pbx: Pbx, ari: Ari, status: int, fi
 
 
 async def test_a_hang_up_for_an_unknown_reason_is_a_mistake(pbx: Pbx, ari: Ari) -> None:
-    pbx.rest = lambda _: httpx2.Response(400, json={"message": "Invalid Reason"})
+    pbx.rest = lambda _: httpx.Response(400, json={"message": "Invalid Reason"})
     with pytest.raises(BadRequestError, match="Invalid Reason"):
         await ari.channel("c").hang_up("tired")
 
 
 async def test_a_variable_that_is_not_set_is_none_and_a_channel_that_has_gone_an_error(pbx: Pbx, ari: Ari) -> None:
     caller = ari.channel("caller")
-    pbx.rest = lambda _: httpx2.Response(200, json={"value": "reception"})
+    pbx.rest = lambda _: httpx.Response(200, json={"value": "reception"})
     assert await caller.get_variable("VOICEAGENT_AGENT") == "reception"
-    pbx.rest = lambda _: httpx2.Response(404, json={"message": "Provided variable was not found"})
+    pbx.rest = lambda _: httpx.Response(404, json={"message": "Provided variable was not found"})
     assert await caller.get_variable("VOICEAGENT_AGENT") is None
-    pbx.rest = lambda _: httpx2.Response(404, json={"message": "Provided channel was not found"})
+    pbx.rest = lambda _: httpx.Response(404, json={"message": "Provided channel was not found"})
     with pytest.raises(NotFoundError):
         await caller.get_variable("VOICEAGENT_AGENT")
 
 
 async def test_what_is_made_belongs_to_our_application(pbx: Pbx, ari: Ari) -> None:
-    asked: list[httpx2.Request] = []
+    asked: list[httpx.Request] = []
 
-    def take(request: httpx2.Request) -> None:
+    def take(request: httpx.Request) -> None:
         asked.append(request)
 
     pbx.rest = take

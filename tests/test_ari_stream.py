@@ -1,6 +1,6 @@
 """The event socket: connected for ever, and after each connection the owner knows what there is, first of all."""
 
-import httpx2
+import httpx
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -139,7 +139,7 @@ async def test_a_peer_that_accepts_and_says_nothing_is_given_up(pbx: Pbx, autoju
 
 
 async def test_stock_that_cannot_be_taken_is_a_lost_connection(pbx: Pbx, autojump_clock: MockClock) -> None:
-    pbx.rest = lambda _: httpx2.Response(500, json={"message": "no"})
+    pbx.rest = lambda _: httpx.Response(500, json={"message": "no"})
     async with follower(pbx) as following:
         await trio.sleep(0.1)
         assert following.stream.state.last_error == "GET /applications/voiceagent: 500 no"

@@ -137,13 +137,13 @@ def leave_lines_on_the_clock(patch: pytest.MonkeyPatch) -> None:
 
 
 def leave_a_task(patch: pytest.MonkeyPatch) -> None:
-    refuse = Router._refuse
+    refuse = Router.refuse
 
     def leaving(router: Router, peer: str, reason: str, detail: str = "") -> None:
         trio.lowlevel.spawn_system_task(trio.sleep_forever, name="a stray")
         refuse(router, peer, reason, detail)
 
-    patch.setattr(Router, "_refuse", leaving)
+    patch.setattr(Router, "refuse", leaving)
 
 
 def trip_over_odd_frames(patch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import httpx2
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
@@ -36,8 +36,8 @@ def application(alive: Check = good, ready: Mapping[str, Check] | None = None, t
     return health_app(alive=alive, ready=lambda: ready or {}, registry=registry, token=token)
 
 
-async def ask(app: ASGIApp, path: str, method: str = "GET", **headers: str) -> httpx2.Response:
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://health") as client:
+async def ask(app: ASGIApp, path: str, method: str = "GET", **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://health") as client:
         return await client.request(method, path, headers=headers)
 
 
@@ -95,7 +95,7 @@ async def test_head_is_get_without_the_rest(path: str) -> None:
 async def test_without_the_token_nothing_is_told(path: str, said: dict[str, str]) -> None:
     app = application(ready={"roof": good}, token=TOKEN)
     headers = [(name.encode(), value.encode("latin-1")) for name, value in said.items()]
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://health") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://health") as client:
         answer = await client.get(path, headers=headers)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"

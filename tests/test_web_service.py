@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx2
+import httpx
 import pytest
 import trio
 from attrs import define
@@ -29,9 +29,9 @@ class Watched:
     """A service and someone who asks it how it does."""
 
     service: Service
-    client: httpx2.AsyncClient
+    client: httpx.AsyncClient
 
-    async def ask(self, path: str) -> httpx2.Response:
+    async def ask(self, path: str) -> httpx.Response:
         assert self.service.http_address is not None
         host, port = self.service.http_address
         return await self.client.get(f"http://{host}:{port}{path}")
@@ -57,7 +57,7 @@ class Watched:
 async def watching(*overrides: str) -> AsyncIterator[Watched]:
     config = load_config(DEFAULT_FILE, [*ECHO, *overrides], {})
     with trio.fail_after(PATIENCE_S):
-        async with nothing_left_behind(within=1.5), httpx2.AsyncClient() as client, open_service(config) as service:
+        async with nothing_left_behind(within=1.5), httpx.AsyncClient() as client, open_service(config) as service:
             yield Watched(service, client)
 
 
@@ -154,7 +154,7 @@ async def test_an_error_of_the_embedding_program_ends_it_all() -> None:
 
 async def test_serve_says_where_it_is_and_answers_while_it_drains(tmp_path: Path) -> None:
     settings = [text for override in ECHO for text in ("--set", override)]
-    async with serving(*settings, cwd=tmp_path) as service, httpx2.AsyncClient() as client:
+    async with serving(*settings, cwd=tmp_path) as service, httpx.AsyncClient() as client:
         base = f"http://{service.ready.partition(', HTTP on ')[2]}"
         assert (await client.get(f"{base}/livez")).status_code == 200
         async with calling(service):

@@ -193,4 +193,5 @@ async def test_when_asterisk_dies_calls_end_and_when_it_is_back_they_come_again(
                 await call.hang_up()
             await house.until_over()
     finally:
-        await trio.to_thread.run_sync(asterisk.stop)
+        with trio.move_on_after(60, shield=True):
+            await trio.to_thread.run_sync(asterisk.stop)

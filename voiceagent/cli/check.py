@@ -8,9 +8,8 @@ import errno
 import json
 import os
 import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Final, Literal
 from uuid import UUID, uuid4
@@ -88,38 +87,36 @@ def run(args: argparse.Namespace) -> int:
 async def _look(config: Config, quiet: bool) -> list[Finding]:  # noqa: FBT001 - of the command line
     """Every check in turn, told as it is done."""
     found: list[Finding] = []
+
+    def tell(*findings: Finding) -> None:
+        found.extend(findings)
+        for finding in findings if not quiet else ():
+            print(finding, flush=True)
+
     with trio.move_on_after(_PATIENCE_S) as patience:
-        async for finding in _findings(config):
-            found.append(finding)
-            if not quiet:
-                print(finding, flush=True)
+        await _look_at_all(config, tell)
     if patience.cancelled_caught:
-        found.append(Finding("check", "failed", f"not done within {_PATIENCE_S:g} s", "look for what hangs above"))
-        print(found[-1], file=sys.stderr)
+        tell(Finding("check", "failed", f"not done within {_PATIENCE_S:g} s", "see what hangs after the last line"))
     return found
 
 
-async def _findings(config: Config) -> AsyncIterator[Finding]:
-    yield Finding("config", "ok", f"{len(config.agents)} agents, {config.audiosocket.agent} answers")
-    yield await _agents(config)
+async def _look_at_all(config: Config, tell: Callable[..., None]) -> None:
+    tell(Finding("config", "ok", f"{len(config.agents)} agents, {config.audiosocket.agent} answers"))
+    tell(await _agents(config))
     listener, finding = await _listener(config)
-    yield finding
-    if not config.ari.url:
-        yield Finding("ari", "ok", "not configured: calls come from AudioSocket() in the dialplan")
-        if listener is not None:
-            listener.close()
-        return
-    ari = config.ari
-    async with open_client(ari.url, ari.user, ari.password) as client:
-        reached = await _asterisk(client, config)
-        for finding in reached:
-            yield finding
-        if all(finding.verdict != "failed" for finding in reached):
-            yield await _modules(client)
-            yield await _application(client, config, serving=listener is None)
-            yield await _media(client, config, listener)
-    if listener is not None:
-        listener.close()
+    tell(finding)
+    with listener or nullcontext():
+        ari = config.ari
+        if not ari.url:
+            tell(Finding("ari", "ok", "not configured: calls come from AudioSocket() in the dialplan"))
+            return
+        async with open_client(ari.url, ari.user, ari.password) as client:
+            reached = await _asterisk(client, config)
+            tell(*reached)
+            if all(finding.verdict != "failed" for finding in reached):
+                tell(await _modules(client))
+                tell(await _application(client, config, serving=listener is None))
+                tell(await _media(client, config, listener))
 
 
 async def _agents(config: Config) -> Finding:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
-import httpx2
+import httpx
 import trio
 from attrs import define
 
@@ -25,14 +25,14 @@ _KEEP_ALIVE_S: Final = 10.0
 #: What is kept of a reason Asterisk gives, in characters.
 _REASON: Final = 200
 #: There was a connection, and it has gone: mostly because Asterisk closed it, idle, the moment we used it.
-_LOST: Final = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
+_LOST: Final = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 
 
 @define
 class AriClient:
     """Asks one Asterisk. Any number of tasks may share it."""
 
-    _http: httpx2.AsyncClient
+    _http: httpx.AsyncClient
 
     async def request(self, request: Request, within: float = REQUEST_S) -> Any:
         """Ask, and return the decoded answer; None if it is empty.
@@ -57,16 +57,16 @@ class AriClient:
             raise ServerError(str(request), "the answer is not a list", 200)
         return tuple(_structured(kind, each, request) for each in answer)
 
-    async def _send(self, request: Request, *, again: bool) -> httpx2.Response:
+    async def _send(self, request: Request, *, again: bool) -> httpx.Response:
         """`again`: whether a request whose connection was lost may be sent once more."""
         try:
             return await self._send_once(request)
-        except httpx2.HTTPError as error:
+        except httpx.HTTPError as error:
             if not (again and isinstance(error, _LOST)):
                 raise AriUnavailableError(str(request), str(error) or type(error).__name__) from error
         return await self._send(request, again=False)
 
-    async def _send_once(self, request: Request) -> httpx2.Response:
+    async def _send_once(self, request: Request) -> httpx.Response:
         base = self._http.base_url
         url = base.copy_with(raw_path=base.raw_path.rstrip(b"/") + request.target.encode())
         headers = {} if request.body is None else {"content-type": "application/json"}
@@ -75,20 +75,20 @@ class AriClient:
 
 @asynccontextmanager
 async def open_client(
-    url: str, user: str, password: str, *, transport: httpx2.AsyncBaseTransport | None = None
+    url: str, user: str, password: str, *, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncIterator[AriClient]:
     """A client for the ARI at `url` ("http://127.0.0.1:8088/ari"). Leaving it closes all connections.
 
     `transport` is for tests.
     """
-    limits = httpx2.Limits(
+    limits = httpx.Limits(
         max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=_KEEP_ALIVE_S
     )
-    async with httpx2.AsyncClient(
+    async with httpx.AsyncClient(
         base_url=url,
         auth=(user, password),
         limits=limits,
-        timeout=None,  # requests have a deadline, whatever they wait for
+        timeout=None,  # noqa: S113 - requests have a deadline, whatever they wait for
         verify=url.startswith("https"),  # reading the certificates takes a quarter of a second
         trust_env=False,  # no proxy between us and our Asterisk
         transport=transport,
@@ -96,7 +96,7 @@ async def open_client(
         yield AriClient(http)
 
 
-def _decoded(request: Request, response: httpx2.Response) -> Any:
+def _decoded(request: Request, response: httpx.Response) -> Any:
     if not response.is_success:
         raise status_error(request, response.status_code, _reason(response))
     if not response.content:
@@ -114,7 +114,7 @@ def _structured(kind: type[T], answer: object, request: Request) -> T:
         raise ServerError(str(request), f"the answer is of no use: {error}", 200) from None
 
 
-def _reason(response: httpx2.Response) -> str:
+def _reason(response: httpx.Response) -> str:
     """What Asterisk said, or HTTP's own words for the status."""
     try:
         answer = json.loads(response.content)
