@@ -25,7 +25,7 @@ from voiceagent.wire.audiosocket import Audio, Dtmf, Hangup, Identity, Ignored, 
 _TICK: Final = 0.02
 _EPSILON: Final = 1e-6
 #: From accept to the first frame, at most.
-_FIRST_S: Final = 0.01
+_FIRST_S: Final = 0.02
 _IDENTITY_S: Final = 2.0
 _HANG_UP_S: Final = 1.0
 #: Frames that are taken at one reading, the rest at the next.
