@@ -71,6 +71,10 @@ async def _serve(config: Config) -> None:
                 async with open_service(config, journals=[log]) as service:
                     _settle_memory()
                     ready = f"AudioSocket on {address_text(*service.address)}, agent {config.audiosocket.agent}"
+                    if service.dialplan_address is not None:
+                        ready += f", of the dialplan on {address_text(*service.dialplan_address)}"
+                    if config.ari.url:
+                        ready += f", ARI {config.ari.url}"
                     if service.http_address is not None:
                         ready += f", HTTP on {address_text(*service.http_address)}"
                     print(f"voiceagent ready: {ready}", flush=True)

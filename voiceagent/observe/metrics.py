@@ -70,6 +70,13 @@ class Metrics:
             "voiceagent_worker_restarts", "Worker processes that were replaced.", ["provider"], registry=registry
         )
 
+        self._ari_losses = Counter(
+            "voiceagent_ari_losses", "Times that Asterisk's events ceased to reach us.", registry=registry
+        )
+        self._left_over = Counter(
+            "voiceagent_ari_clean_ups_failed", "Calls of which something was left in Asterisk.", registry=registry
+        )
+
     def watch(self, stats: ClockStats) -> None:
         """From now on the clock's counts are among the metrics."""
         self.registry.register(_Clock(stats))
@@ -100,6 +107,10 @@ class Metrics:
                 self._failures.labels(self._providers.value(provider)).inc()
             case journal.WorkerRestarted(provider=provider):
                 self._restarts.labels(self._providers.value(provider)).inc()
+            case journal.AriLost() | journal.AriReplaced():
+                self._ari_losses.inc()
+            case journal.AriCleanUpFailed():
+                self._left_over.inc()
             case _:
                 pass
 
