@@ -1,7 +1,7 @@
 """The service with a real Asterisk in front of it, and what it said of its calls."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import trio
@@ -125,3 +125,56 @@ async def heard_speech(call: SipCall) -> float:
 
 def _ignore(event: j.Event) -> None:
     pass
+
+
+@define(eq=False)
+class Wire:
+    """A way to ARI that can be cut."""
+
+    target: tuple[str, int]
+    cut: bool = False
+    _open: set[trio.SocketStream] = field(factory=set)
+    url: str = field(default="", init=False)
+
+    def sever(self) -> None:
+        """Break every connection, and let none be made until `cut` is False again."""
+        self.cut = True
+        for stream in self._open:
+            stream.socket.close()
+
+    async def serve(self, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC114 - started once, below
+        async with trio.open_nursery() as nursery:
+            (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            self.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/ari"
+            nursery.start_soon(trio.serve_listeners, self._join, [listener])
+            task_status.started()
+
+    async def _join(self, near: trio.SocketStream) -> None:
+        if self.cut:
+            return
+        with suppress(OSError):
+            async with near, await trio.open_tcp_stream(*self.target) as far:
+                self._open |= {near, far}
+                try:
+                    async with trio.open_nursery() as nursery:
+                        for source, sink in ((near, far), (far, near)):
+                            nursery.start_soon(_pump, source, sink, nursery.cancel_scope)
+                finally:
+                    self._open -= {near, far}
+
+
+async def _pump(source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        async for data in source:
+            await sink.send_all(data)
+    scope.cancel()
+
+
+@asynccontextmanager
+async def open_wire(asterisk: RunningAsterisk) -> AsyncIterator[Wire]:
+    host, _, port = asterisk.ari_url.removeprefix("http://").removesuffix("/ari").partition(":")
+    wire = Wire((host, int(port)))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(wire.serve)
+        yield wire
+        nursery.cancel_scope.cancel()

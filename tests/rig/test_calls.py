@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 import trio
 
-from tests.rig.house import heard_speech, open_house, recognised, speech
+from tests.rig.house import heard_speech, open_house, open_wire, recognised, speech
 from voiceagent import journal as j
 from voiceagent.lab.asterisk import RunningAsterisk, start_asterisk
 from voiceagent.lab.sip import SipPhone, open_sip_caller
@@ -166,6 +166,35 @@ async def test_a_hundred_calls_leave_nothing(asterisk: RunningAsterisk, tmp_path
         event.detail for event in house.events if isinstance(event, j.CallEnded) and event.cause == "set-up failed"
     }
     assert (set(house.ends), details) == ({"caller hung up"}, set())
+
+
+async def test_a_call_outlives_the_loss_of_ari_and_what_happened_meanwhile_is_made_up_for(
+    asterisk: RunningAsterisk, tmp_path: Path, phone: SipPhone
+) -> None:
+    echo = {"X-Agent": "echo"}
+    async with open_wire(asterisk) as wire, open_house(asterisk, tmp_path, url=wire.url) as house:
+        stasis = house.service.stasis
+        assert stasis is not None
+        async with phone.call("1001", headers=echo) as stays, phone.call("1001", headers=echo) as leaves:
+            await stays.answered()
+            await leaves.answered()
+            for call in (stays, leaves):
+                await call.until(lambda heard=call.heard: bool(heard.arrivals), "audio")  # type: ignore[misc]
+            wire.sever()
+            await house.until(lambda: not stasis.ari.state.ready, "the loss of ARI")
+            stays.say(await speech("hello"))
+            await heard_speech(stays)  # the audio goes on
+            await leaves.hang_up()
+            async with phone.call("1001") as refused:
+                await refused.over()  # the dialplan says that nobody is there
+            assert len(house.service.calls) == 2
+            wire.cut = False
+            await house.until(lambda: stasis.ari.state.ready, "the connection to ARI")
+            await house.until(lambda: len(house.service.calls) == 1, "the end of the call whose caller has gone")
+            await stays.hang_up()
+        await house.until_over()
+        assert await house.left_in_asterisk() == []
+    assert house.ends == ["caller hung up", "caller hung up"]
 
 
 async def test_when_asterisk_dies_calls_end_and_when_it_is_back_they_come_again(
