@@ -152,7 +152,10 @@ class UlawWatch:
 
     def suspects(self, rate: int, now: float) -> bool:
         """A frame of ULAW_BYTES has come: whether that makes a second of nothing but such frames."""
-        if rate != 8000 or self.count == 0 or now - self._last > 0.1:
+        if rate != 8000:
+            self.count = 0
+            return False
+        if self.count == 0 or now - self._last > 0.1:
             self.count, self._since = 0, now
         self._last = now
         self.count += 1
