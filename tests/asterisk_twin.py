@@ -50,6 +50,8 @@ class AsteriskTwin(httpx.AsyncBaseTransport):
     #: Callers that went back to the dialplan, with what had been said of them.
     released: list[tuple[str, dict[str, str]]] = field(factory=list)
     requests: list[str] = field(factory=list)
+    #: What the dialplan says next to a caller who comes back: the arguments of Stasis().
+    again: dict[str, list[str]] = field(factory=dict)
     #: Called at every moment: before and after each request is carried out.
     moment: Callable[[int], None] = ignore
     #: Requests that are refused with 500, by the end of their path.
@@ -149,6 +151,8 @@ class AsteriskTwin(httpx.AsyncBaseTransport):
                 said = {name: value for (owner, name), value in self.variables.items() if owner == channel}
                 self.released.append((channel, said))
                 self._leave(channel)
+                if channel in self.again:
+                    self.enter(channel, *self.again.pop(channel))
             case "GET", ["channels", channel, "variable"]:
                 value = self.variables.get((channel, query["variable"]))
                 if value is None:

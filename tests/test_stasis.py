@@ -15,10 +15,11 @@ from voiceagent import journal as j
 from voiceagent.audio.pcm import Pcm
 from voiceagent.calls.admission import Admission
 from voiceagent.calls.call import Agent, Call, CallLimits, ConversationAgent, EchoAgent
+from voiceagent.calls.entering import StasisSettings
 from voiceagent.calls.live import LiveCalls
 from voiceagent.calls.rendezvous import Rendezvous
 from voiceagent.calls.router import Router, Seat
-from voiceagent.calls.stasis import StasisCalls, StasisSettings
+from voiceagent.calls.stasis import StasisCalls
 from voiceagent.dialogue.flow import Flow
 from voiceagent.dialogue.load import load_flow
 from voiceagent.dialogue.scripted import FlowDialogue
@@ -387,6 +388,31 @@ async def test_a_call_that_does_not_follow_its_events_is_ended(house: House, aut
         await house.ended()
         assert nothing_is_left(asterisk)
     assert house.ends[0][0] == "fell behind"
+
+
+async def test_a_dialplan_may_send_its_caller_to_the_next_agent_at_once(
+    house: House, autojump_clock: MockClock
+) -> None:
+    house.max_call_s = 3.0
+    async with house.running() as asterisk:
+        asterisk.again["caller-1"] = ["echo"]  # Stasis(voiceagent,echo) is the next line of the dialplan
+        asterisk.enter("caller-1")
+        await trio.sleep(5)
+        assert [event.agent for event in house.events if isinstance(event, j.CallStarted)] == ["reception", "echo"]
+        assert list(house.calls.served) == ["caller-1"]
+        assert len(asterisk.bridges) == 1
+    assert [cause for cause, _ in house.ends] == ["maximum duration", "service stopped"]
+
+
+async def test_a_caller_moved_away_and_back_is_served_anew(house: House, autojump_clock: MockClock) -> None:
+    async with house.running() as asterisk:
+        asterisk.enter("caller-1")
+        await house.until("Hello")
+        asterisk._leave("caller-1")
+        asterisk.enter("caller-1", "echo")
+        await trio.sleep(1)
+        assert [event.agent for event in house.events if isinstance(event, j.CallStarted)] == ["reception", "echo"]
+        assert list(house.calls.served) == ["caller-1"]
 
 
 # After events were missed

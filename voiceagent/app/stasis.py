@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 import trio
 
 from voiceagent.calls.call import Agent, CallLimits
+from voiceagent.calls.entering import StasisSettings
 from voiceagent.calls.router import Router
-from voiceagent.calls.stasis import StasisCalls, StasisSettings
+from voiceagent.calls.stasis import StasisCalls
 from voiceagent.config import Config
 from voiceagent.pbx.ari.connection import open_ari
 from voiceagent.pbx.ari.stream import Snapshot, StreamState

@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 
 from voiceagent.calls.admission import Admission
 from voiceagent.calls.call import Agent, Call, CallLimits, run_call
+from voiceagent.calls.entering import StasisSettings, came_back, entry_of, who_answers
 from voiceagent.calls.live import LiveCalls
 from voiceagent.calls.release import Release, release_for
 from voiceagent.calls.rendezvous import Rendezvous
@@ -27,7 +28,6 @@ from voiceagent.pbx.ari.handles import Ari, Bridge, Channel
 from voiceagent.pbx.ari.stream import Snapshot
 from voiceagent.pbx.line import Line, LineEnd
 from voiceagent.ports import ToolCall, ToolReturned
-from voiceagent.wire.ari import models
 from voiceagent.wire.ari.events import ChannelDestroyed, ChannelHangupRequest, Event, StasisEnd, StasisStart
 
 #: From StasisStart until caller and agent hear each other. Asterisk itself gives the connection 2 s.
@@ -36,22 +36,10 @@ _SET_UP_S: Final = 5.0
 _CLEAN_UP_S: Final = 2.0
 #: News of a caller who has gone may come after the refusal to do something with his channel.
 _NEWS_S: Final = 0.5
+#: The cause when the caller's channel has been taken away from us.
+LEFT: Final = "caller left"
 #: Causes after which there is nobody to let go.
-_GONE: Final = ("caller hung up", "caller left")
-#: The channel variable that names the agent.
-_AGENT: Final = "VOICEAGENT_AGENT"
-
-
-@frozen
-class StasisSettings:
-    """`media_host` (HOST:PORT) is where Asterisk connects media legs to; `variables` of the caller become facts."""
-
-    default_agent: str
-    media_host: str
-    media_format: str
-    at_end: str
-    ringback: bool
-    variables: tuple[str, ...]
+_GONE: Final = ("caller hung up", LEFT)
 
 
 @frozen
@@ -120,7 +108,7 @@ class StasisCalls:
                 if (release := self.unreleased.get(channel.id)) is not None:
                     await self._let_go(self.ari.channel(channel.id), release)
                 else:
-                    self._start(_entered(channel, there.application.name))
+                    self._start(entry_of(channel, there.application.name))
         self.unreleased.clear()
 
     def _start(self, event: StasisStart) -> None:
@@ -129,30 +117,37 @@ class StasisCalls:
         self.nursery.start_soon(self._serve, event, self.ari.subscribe(event.channel.id))
 
     async def _serve(self, start: StasisStart, events: Mailbox) -> None:
+        """Serve a caller, and again when the dialplan sends him back while his call is being given up."""
         caller = self.ari.channel(start.channel.id)
+        with events:
+            try:
+                entered: StasisStart | None = start
+                while entered is not None:
+                    ending = await self._serve_once(entered, caller, events)
+                    entered = came_back(events, caller.id, has_left=ending == LEFT)
+            finally:
+                del self.served[caller.id]
+
+    async def _serve_once(self, start: StasisStart, caller: Channel, events: Mailbox) -> str:
+        """From StasisStart to the caller's release; returns the cause of the end."""
+        agent, facts = await who_answers(start, caller, self.agents, self.settings)
+        call = Call(uuid4(), agent.name, start.channel.name, trio.current_time(), facts)
+        reason = self.admission.begin(call.uuid) if self.accepting else "service stopped"
+        if reason is not None:
+            self.refuse(start.channel.name, reason)
+            await self._attempt(partial(self._release, caller, LineEnd(reason)))
+            return reason
+        self.served[caller.id] = call
+        media, bridge = self.ari.channel(self.ari.new_id("media")), self.ari.bridge(self.ari.new_id("bridge"))
+        parts = _Parts(caller, media, bridge)
+        self.used |= parts.ours
         try:
-            with events:
-                agent, facts = await self._who_answers(start, caller)
-                call = Call(uuid4(), agent.name, start.channel.name, trio.current_time(), facts)
-                reason = self.admission.begin(call.uuid) if self.accepting else "service stopped"
-                if reason is not None:
-                    self.refuse(start.channel.name, reason)
-                    await self._attempt(partial(self._release, caller, LineEnd(reason)))
-                    return
-                self.served[caller.id] = call
-                parts = _Parts(
-                    caller, self.ari.channel(self.ari.new_id("media")), self.ari.bridge(self.ari.new_id("bridge"))
-                )
-                self.used |= parts.ours
-                try:
-                    await self.live.hold(
-                        call, partial(self._talk, call, agent, parts, events), partial(self._clean_up, call, parts)
-                    )
-                finally:
-                    self.used -= parts.ours
-                    self.admission.finish(call.uuid)
+            talk, give_back = partial(self._talk, call, agent, parts, events), partial(self._clean_up, call, parts)
+            await self.live.hold(call, talk, give_back)
         finally:
-            del self.served[caller.id]
+            self.used -= parts.ours
+            self.admission.finish(call.uuid)
+        return call.ending.cause if call.ending is not None else ""
 
     async def _talk(self, call: Call, agent: Agent, parts: _Parts, events: Mailbox) -> None:
         """Connect caller and agent, and let them talk."""
@@ -234,29 +229,6 @@ class StasisCalls:
                 await caller.set_variable(name, value)
             await caller.continue_in_dialplan()
 
-    async def _who_answers(self, start: StasisStart, caller: Channel) -> tuple[Agent, dict[str, str]]:
-        """The agent that the dialplan asks for, and what is known of the caller."""
-        channel = start.channel
-        facts = {
-            "caller_number": channel.caller.number,
-            "caller_name": channel.caller.name,
-            "dialled": channel.dialplan.exten,
-        }
-        named = next((argument for argument in start.args if argument in self.agents), "")
-        wanted = self.settings.variables if named else (_AGENT, *self.settings.variables)
-        values = dict.fromkeys(wanted, "")
-
-        async def read(name: str) -> None:
-            with suppress(AriError):  # the caller has gone, or ARI: the call will find out
-                values[name] = await caller.get_variable(name) or ""
-
-        async with trio.open_nursery() as nursery:
-            for name in wanted:
-                nursery.start_soon(read, name)
-        facts |= {name.lower(): values[name] for name in self.settings.variables}
-        named = named or values.get(_AGENT, "")
-        return self.agents.get(named, self.agents[self.settings.default_agent]), facts
-
 
 async def _watch(call: Call, events: Mailbox, parts: _Parts) -> None:
     """End the call when its caller or its media leg goes."""
@@ -271,7 +243,7 @@ async def _watch(call: Call, events: Mailbox, parts: _Parts) -> None:
             case ChannelHangupRequest(channel=channel) if channel.id == caller:
                 call.end("caller hung up")
             case StasisEnd(channel=channel) | ChannelDestroyed(channel=channel) if channel.id == caller:
-                call.end("caller left", "the channel is not ours any more")
+                call.end(LEFT, "the channel is not ours any more")
             case StasisEnd(channel=channel) | ChannelDestroyed(channel=channel) if channel.id == media:
                 call.end("media leg lost", "Asterisk ended it")
 
@@ -280,9 +252,3 @@ async def _unbroken(request: Callable[[], Awaitable[None]]) -> None:
     """A request that is not abandoned half-way: what it makes could be there after it has been looked for in vain."""
     with trio.move_on_after(_CLEAN_UP_S, shield=True):
         await request()
-
-
-def _entered(channel: models.Channel, app: str) -> StasisStart:
-    """The event that was missed, or told to who was here before us."""
-    arguments = tuple(channel.dialplan.app_data.split(",")[1:])
-    return StasisStart(channel, arguments, application=app, timestamp="")
