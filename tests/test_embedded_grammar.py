@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pocketsphinx import get_model_path
 
-from voiceagent.audio.pcm import level_dbfs, samples_of
+from voiceagent.audio.pcm import level_dbfs, samples_of, silence
 from voiceagent.audio.resample import resample
 from voiceagent.audio.tones import tone
 from voiceagent.ports import Expectation
@@ -123,7 +123,7 @@ def test_words_that_fit_between_silences_that_are_silent_are_believed() -> None:
         Segment("morning(2)", 60, 0.2),
         Segment("(NULL)", 1, 0),
     ]
-    assert words_of(good) == "good morning"
+    assert words_of([good, good]) == "good morning"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_words_that_fit_between_silences_that_are_silent_are_believed() -> None:
     ],
 )
 def test_anything_else_is_not(segments: list[Segment]) -> None:
-    assert words_of(segments) == ""
+    assert words_of([segments, segments]) == ""
 
 
 def test_doubt_grows_with_the_misfit_of_the_words_and_of_the_worst_silence() -> None:
@@ -147,16 +147,27 @@ def test_doubt_grows_with_the_misfit_of_the_words_and_of_the_worst_silence() -> 
         [base[0], Segment("good", 30, 0.2)],
         [*base, Segment("<sil>", 90, 0.09)],
     ]
-    assert all(doubt(other) > doubt(base) for other in worse)
-    assert doubt([*base, Segment("<sil>", 30, 0.03)]) == doubt(base)  # a pause between words is no reason
+    assert all(doubt([base, other]) > doubt([base, base]) for other in worse)
+    assert doubt([[*base, Segment("<sil>", 30, 0.03)]]) == doubt([base])  # a pause between words is no reason
+
+
+def test_doubt_grows_when_a_hiss_makes_it_something_else_and_the_better_fit_is_taken() -> None:
+    good = [Segment("good", 30, 0.12), Segment("morning", 60, 0.24)]
+    goodbye = [Segment("goodbye", 90, 0.33)]
+    assert doubt([good, goodbye]) > max(doubt([good, good]), doubt([goodbye, goodbye]))
+    assert words_of([good, goodbye]) == words_of([goodbye, good]) == "goodbye"
+    unlikely = [Segment("goodbye", 90, 0.57)]  # alone, or if the other said the same, it would be believed
+    assert (words_of([unlikely, unlikely]), words_of([unlikely, [Segment("good", 90, 0.57)]])) == ("goodbye", "")
+    assert words_of([good, []]) == ""  # nothing was understood through the hiss
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 48000])
 @pytest.mark.parametrize("size", [2, 320, 962, 100_000])
-def test_the_front_end_gives_the_same_however_audio_is_cut(rate: int, size: int) -> None:
+@pytest.mark.parametrize("hiss", [False, True])
+def test_the_front_end_gives_the_same_however_audio_is_cut(rate: int, size: int, hiss: bool) -> None:
     voice = tone(rate, 700.0, 0.5).data
-    whole = FrontEnd(rate).convert(voice)
-    front_end = FrontEnd(rate)
+    whole = FrontEnd(rate, hiss=hiss).convert(voice)
+    front_end = FrontEnd(rate, hiss=hiss)
     assert b"".join(front_end.convert(voice[at : at + size]) for at in range(0, len(voice), size)) == whole
     assert abs(len(whole) / 2 / RATE - 0.5) < 0.025
 
@@ -166,6 +177,13 @@ def test_telephone_audio_gets_an_upper_band_and_wideband_audio_is_left_alone() -
     wide = FrontEnd(16000).convert(tone(16000, 1000.0, 1.0).data)
     assert _level_at(narrow, 7000.0) > _level_at(narrow, 1000.0) - 10
     assert _level_at(wide, 7000.0) < _level_at(wide, 1000.0) - 40
+
+
+def test_a_hiss_is_heard_in_silence_and_is_always_the_same() -> None:
+    quiet = silence(8000, 1.0).data
+    hissing = FrontEnd(8000, hiss=True).convert(quiet)
+    assert level_dbfs(FrontEnd(8000).convert(quiet)) < -80 < -70 < level_dbfs(hissing) < -40
+    assert FrontEnd(8000, hiss=True).convert(quiet) == hissing
 
 
 def test_hum_is_taken_away() -> None:

@@ -156,7 +156,7 @@ async def test_the_caller_before_and_the_noise_around_him_change_nothing_that_is
         return ears.end()
 
     first = hear(turn)
-    assert words_of(first) == APPOINTMENT
+    assert words_of([first]) == APPOINTMENT
     for before in (noise, Pcm(8000, turn.data[: len(turn.data) // 4 * 2]), turn, silence(8000, 1.0)):
         hear(before)
         assert hear(turn) == first  # every frame and likelihood, to the last digit

@@ -1,7 +1,8 @@
 """Whether a grammar was forced upon speech that is something else. Pure.
 
-A grammar always finds some phrase. What gives a false one away is how badly its words fit, and even more what it has to
-call silence: the words it has no place for.
+A grammar always finds some phrase. What gives a false one away is how badly its words fit, even more what it has to
+call silence (the words it has no place for), and that a little noise makes it find another one. So every turn is heard
+twice, as it is and with a hiss.
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,12 @@ from attrs import frozen
 
 from voiceagent.providers.embedded.grammar import ASIDES
 
-#: How much the worst silence counts beside the words: a logistic regression on synthetic callers (docs/speech.md).
+#: What the worst silence and two different texts count beside the words: a logistic regression on synthetic callers
+#: (docs/speech.md).
 _WORST_SILENCE: Final = 12.0
+_DISAGREEMENT: Final = 1.0
 #: More doubt than this is too much. Lower: more callers are asked again, less nonsense is acted upon.
-TOO_MUCH: Final = 6.8
+TOO_MUCH: Final = 6.7
 _SILENCE: Final = "<sil>"
 
 
@@ -32,17 +35,29 @@ class Segment:
         return self.word[0] not in "<[+("
 
 
-def words_of(segments: Sequence[Segment]) -> str:
-    """What was said, if the segments are to be believed and it means something; else nothing."""
-    text = " ".join(segment.word.partition("(")[0] for segment in segments if segment.is_word)
-    return "" if text in ASIDES or doubt(segments) > TOO_MUCH else text
+def words_of(hearings: Sequence[Sequence[Segment]]) -> str:
+    """What was said, if the hearings of one turn are to be believed and it means something; else nothing.
+
+    Where they differ, it is what the one with the least misfit says.
+    """
+    text = _text(min(hearings, key=_misfit))
+    return "" if text in ASIDES or doubt(hearings) > TOO_MUCH else text
 
 
-def doubt(segments: Sequence[Segment]) -> float:
-    """How badly the segments fit; without a word: beyond all bounds.
+def doubt(hearings: Sequence[Sequence[Segment]]) -> float:
+    """How badly the hearings fit, on average, and whether they differ; without a word in one: beyond all bounds."""
+    texts = {_text(hearing) for hearing in hearings}
+    return sum(map(_misfit, hearings)) / len(hearings) + (_DISAGREEMENT if len(texts) > 1 else 0.0)
 
-    The misfit of the words per frame, in thousandths, and that of the worst stretch that had to be called silence: the
-    longer it is, and the less silent, the surer something else was said there.
+
+def _text(segments: Sequence[Segment]) -> str:
+    return " ".join(segment.word.partition("(")[0] for segment in segments if segment.is_word)
+
+
+def _misfit(segments: Sequence[Segment]) -> float:
+    """The misfit of the words per frame, in thousandths, and that of the worst stretch that had to be called silence.
+
+    The longer that is, and the less silent, the surer something else was said there.
     """
     words = [segment for segment in segments if segment.is_word]
     if not words:

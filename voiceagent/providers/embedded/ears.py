@@ -23,7 +23,8 @@ from voiceagent.providers.embedded.pronunciation import Pronunciations
 
 #: Seconds of one turn that are listened to; the rest is ignored.
 MAX_TURN_S: Final = 30.0
-#: Recognisers kept for further turns; each takes about 4 MB. More may be at work at the same time.
+#: Recognisers kept for further turns, of which each turn needs two; each takes about 4 MB. More may be at work at the
+#: same time.
 _IDLE: Final = 16
 
 #: The library's likelihoods are numbers near 1; this one is as good as impossible.
@@ -99,39 +100,52 @@ class EarsPool:
             self._idle.popitem(last=False)
 
 
+class _Hearing:
+    """One way of hearing a turn: its own ears behind its own front end."""
+
+    def __init__(self, ears: Ears, *, hiss: bool) -> None:
+        self.ears = ears
+        self._hiss = hiss
+        self._front_end: FrontEnd | None = None
+        self._rate = 0
+        ears.begin()
+
+    def hear(self, rate: int, data: bytes) -> None:
+        if self._front_end is None or rate != self._rate:
+            self._front_end, self._rate = FrontEnd(rate, hiss=self._hiss), rate
+        if wide := self._front_end.convert(data):
+            self.ears.hear(wide)
+
+
 class Turn:
-    """One turn of one caller."""
+    """One turn of one caller, heard as it is and with a hiss: confidence.py compares the two."""
 
     def __init__(self, pool: EarsPool, expected: Expectation) -> None:
         self._pool = pool
         self._expected = expected
-        self._front_end: FrontEnd | None = None
-        self._rate = 0
         self._heard_s = 0.0
-        self._ears = pool.take(expected) if expected.phrases else None
-        if self._ears:
-            self._ears.begin()
+        hisses = (False, True) if expected.phrases else ()
+        self._hearings = [_Hearing(pool.take(expected), hiss=hiss) for hiss in hisses]
 
     def hear(self, rate: int, data: bytes) -> None:
         """The next s16le audio. Ignored beyond MAX_TURN_S."""
-        if self._ears is None or self._heard_s > MAX_TURN_S:
+        if self._heard_s > MAX_TURN_S:
             return
-        if self._front_end is None or rate != self._rate:
-            self._front_end, self._rate = FrontEnd(rate), rate
         self._heard_s += len(data) / (2 * rate)
-        if wide := self._front_end.convert(data):
-            self._ears.hear(wide)
+        for hearing in self._hearings:
+            hearing.hear(rate, data)
 
     def finish(self) -> str:
         """The turn's words, empty when it was none of what is expected, or anything may be said.
 
         The turn is of no use after that.
         """
-        if self._ears is None:
+        if not self._hearings:
             return ""
-        text = words_of(self._ears.end())
-        self._pool.give_back(self._expected, self._ears)
-        self._ears = None
+        text = words_of([hearing.ears.end() for hearing in self._hearings])
+        for hearing in self._hearings:
+            self._pool.give_back(self._expected, hearing.ears)
+        self._hearings.clear()
         return text
 
 

@@ -27,7 +27,7 @@ from voiceagent.providers.embedded.messages import (
     encode,
 )
 
-#: Turns at once; each takes about 4 MB.
+#: Turns at once; each takes about 8 MB.
 MAX_TURNS: Final = 32
 #: The media clock's frames are due within milliseconds: where cores are scarce, recognition yields to it.
 _NICENESS: Final = 5
