@@ -40,6 +40,26 @@ class _Ticker:
         return answer
 
 
+#: Tests with processes, threads or sockets of their own and deadlines on them; besides those of the group "real time".
+_PROCESSES = frozenset(
+    f"test_{name}"
+    for name in (
+        "ari_connection",
+        "ari_stream",
+        "control_service",
+        "embedded_listening",
+        "embedded_speaking",
+        "embedded_worker",
+        "lab_asterisk",
+        "lab_caller",
+        "lab_load",
+        "lab_sip",
+        "observe_log_writer",
+        "understanding",
+        "web_server",
+        "web_service",
+    )
+)
 #: Beside a test in real time.
 _BESIDE = pytest.StashKey[_Ticker]()
 
@@ -78,7 +98,8 @@ def pytest_runtest_makereport(
 
 def _is_in_real_time(item: pytest.Item) -> bool:
     group = item.get_closest_marker("xdist_group")
-    return Path(item.path).parent.name == "rig" or (group is not None and group.args[:1] == ("real time",))
+    path = Path(item.path)
+    return path.parent.name == "rig" or path.stem in _PROCESSES or (group is not None and group.args == ("real time",))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
