@@ -18,7 +18,7 @@ from tests.peer import Peer
 from voiceagent.pbx.ari.client import AriClient
 from voiceagent.pbx.ari.dispatch import Dispatch
 from voiceagent.pbx.ari.handles import Ari
-from voiceagent.pbx.ari.stream import EventStream, Snapshot
+from voiceagent.pbx.ari.stream import EventStream, Snapshot, StreamState
 from voiceagent.pbx.memory import MemoryEndpoint
 from voiceagent.wire.ari.events import Event, parse_event
 from voiceagent.wire.ari.models import Application, Bridge, Channel
@@ -59,6 +59,8 @@ class AsteriskTwin(httpx.AsyncBaseTransport):
     #: Whether media legs come to us.
     starts_media: bool = True
     down: bool = False
+    #: Events go to another client.
+    replaced: bool = False
     dispatch: Dispatch = field(init=False)
 
     def ari(self, instance: str = "test") -> Ari:
@@ -66,7 +68,12 @@ class AsteriskTwin(httpx.AsyncBaseTransport):
         self.dispatch = Dispatch(lambda event: self.take(event))  # noqa: PLW0108 - `take` changes
         http = httpx.AsyncClient(transport=self, base_url="http://asterisk/ari", timeout=None)  # noqa: S113
         client = AriClient(http)
-        return Ari(APP, instance, client, self.dispatch, cast("EventStream", None))
+        return Ari(APP, instance, client, self.dispatch, cast("EventStream", self))
+
+    @property
+    def state(self) -> StreamState:
+        """Of the event stream that there would be."""
+        return StreamState(connected=True, replaced=self.replaced)
 
     # What happens in the world -----------------------------------------------------------------------------------
 
@@ -84,6 +91,8 @@ class AsteriskTwin(httpx.AsyncBaseTransport):
             self._leave(id_)
 
     def tell(self, kind: str, **what: object) -> None:
+        if self.replaced:
+            return
         message = {"type": kind, "application": APP, "timestamp": "2026-01-01T00:00:00.000+0000", **what}
         self.dispatch.publish(parse_event(json.dumps(message)))
 
@@ -128,6 +137,8 @@ class AsteriskTwin(httpx.AsyncBaseTransport):
         if path[-1] in self.refuse:
             return httpx.Response(500, json={"error": "Allocation failed"})
         match method, path:
+            case "GET", ["channels"]:
+                return httpx.Response(200, json=list(self.channels.values()))
             case "POST", ["channels", "externalMedia"]:
                 await self._connect(query)
                 return httpx.Response(200, json=self.channels[query["channelId"]])

@@ -101,6 +101,7 @@ class House:
                     refuse=lambda peer, reason: self.refused.append((peer, reason)), settings=self.settings,
                 )  # fmt: skip
                 self.asterisk.take = self.calls.take
+                self.nursery.start_soon(self.calls.settle)
                 yield self.asterisk
                 self.nursery.cancel_scope.cancel()
             assert (live.calls, admission.live, admission.connections, admission.pending) == ({}, set(), 0, 0)
@@ -426,15 +427,77 @@ async def test_what_cannot_be_given_back_is_when_ari_is_there_again(house: House
         asterisk.down = True
         await house.ended()
         (failed,) = [event for event in house.events if isinstance(event, j.AriCleanUpFailed)]
-        assert "connection refused" in failed.detail
+        assert caller in failed.detail
         assert asterisk.bridges
         asterisk.down = False
         await house.calls.synchronise(asterisk.snapshot())
+        await trio.sleep(1.5)
         assert asterisk.released == [(caller, {"VOICEAGENT_RESULT": "TIMEOUT"})]
-        await trio.sleep(0.1)
         assert nothing_is_left(asterisk)
         assert not house.calls.served
-        assert not house.calls.unreleased
+        assert not house.calls.owed
+
+
+async def test_a_release_that_fails_once_is_tried_again_without_any_reconnection(
+    house: House, autojump_clock: MockClock
+) -> None:
+    house.max_calls = 1
+    async with house.running() as asterisk:
+        asterisk.enter("caller-1")
+        await house.until("Hello")
+        asterisk.refuse.add("continue")
+        asterisk.enter("caller-2")
+        await trio.sleep(0.5)
+        assert asterisk.released == []
+        asterisk.refuse.clear()
+        await trio.sleep(1.5)
+        assert asterisk.released == [("caller-2", {"VOICEAGENT_RESULT": "BUSY"})]
+        assert not house.calls.owed
+
+
+async def test_who_enters_while_the_service_stops_is_given_back(house: House, autojump_clock: MockClock) -> None:
+    async with house.running() as asterisk:
+        asterisk.enter("caller-1")
+    assert asterisk.released == [("caller-1", {"VOICEAGENT_RESULT": "STOPPED"})]
+    assert house.ends == []
+    assert house.refused == [("PJSIP/caller-1", "service stopped")]
+
+
+async def test_taking_stock_is_not_stopped_by_what_cannot_be_removed(house: House, autojump_clock: MockClock) -> None:
+    async with house.running() as asterisk:
+        bridge = house.calls.ari.new_id("bridge")
+        asterisk.bridges[bridge] = set()
+        asterisk.refuse.add(bridge)
+        asterisk.take = ignore
+        asterisk.enter("caller-1", "echo")
+        asterisk.take = house.calls.take
+        await house.calls.synchronise(asterisk.snapshot())
+        await trio.sleep(3)
+        assert list(house.calls.served) == ["caller-1"]
+        asterisk.refuse.clear()
+        await trio.sleep(1.5)
+        assert bridge not in asterisk.bridges
+
+
+async def test_while_another_client_has_our_events_calls_end_all_the_same(
+    house: House, autojump_clock: MockClock
+) -> None:
+    async with house.running() as asterisk:
+        caller = asterisk.enter()
+        await house.until("Hello")
+        asterisk.replaced = True
+        del asterisk.channels[caller]
+        await house.ended()
+        asterisk.replaced = False
+    assert house.ends == [("caller hung up", "while another client had our events")]
+
+
+async def test_two_refusals_at_once_are_no_crash(house: House, autojump_clock: MockClock) -> None:
+    async with house.running() as asterisk:
+        asterisk.refuse |= {"answer", "bridges"}
+        asterisk.enter()
+        await house.ended()
+    assert [cause for cause, _ in house.ends] == ["set-up failed"]
 
 
 async def test_calls_whose_caller_has_gone_meanwhile_end(house: House, autojump_clock: MockClock) -> None:
@@ -481,10 +544,11 @@ async def test_what_an_earlier_run_left_behind_is_removed_and_others_things_are_
         ours, bridge = house.calls.ari.new_id("media"), house.calls.ari.new_id("bridge")
         for id_ in (ours, "other-media-1"):
             asterisk.enter(id_) if id_ == ours else asterisk.channels.update({id_: {}})
-        await trio.sleep(0.1)
+        await trio.sleep(1.5)
         assert ours not in asterisk.channels  # it came when its call had gone
         asterisk.channels.clear()
         asterisk.bridges = {bridge: set(), "somebody-elses": set()}
         await house.calls.synchronise(asterisk.snapshot())
+        await trio.sleep(1.5)
         assert list(asterisk.bridges) == ["somebody-elses"]
         asterisk.bridges.clear()

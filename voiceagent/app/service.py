@@ -90,6 +90,8 @@ class Service:
             self.stasis.accepting = False
         self._journal(ServiceStopping(trio.current_time(), len(self.calls), self._drain_s))
         with trio.move_on_after(self._drain_s):
+            if self.stasis is not None:
+                await self.stasis.wait_none()
             await self._router.live.wait_none()
             await self._router.wait_idle()
 

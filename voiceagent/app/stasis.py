@@ -38,7 +38,7 @@ async def open_stasis_calls(
             ari.user,
             ari.password,
             ari.app,
-            instance=config.service.instance,
+            instance=f"{config.service.instance}.{ari.app}",  # two services may share an Asterisk
             on_unclaimed=take,
             on_connected=synchronise,
             on_state=_ignore,
@@ -65,6 +65,7 @@ async def open_stasis_calls(
                 variables=ari.variables,
             ),
         )
+        nursery.start_soon(calls.settle)
         yield calls
         nursery.cancel_scope.cancel()
 
