@@ -278,7 +278,10 @@ async def rejecting(stream: trio.SocketStream, answer: bytes) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno", "refused with 401"),
+        (
+            b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno",
+            "refused with 401: ari.user or ari.password is wrong",
+        ),
         (b"garbage\r\n\r\n", "the peer speaks another protocol: .*"),
     ],
 )

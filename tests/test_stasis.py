@@ -366,6 +366,8 @@ async def test_the_dialplan_chooses_the_agent(
         asterisk.enter("caller-1", *arguments, **variables)
         await trio.sleep(1)
         assert [event.agent for event in house.events if isinstance(event, j.CallStarted)] == [agent]
+    unknown = [event.name for event in house.events if isinstance(event, j.AgentUnknown)]
+    assert unknown == (["no"] if variable == "no" else [])
 
 
 async def test_chosen_channel_variables_are_known_to_the_flow(house: House, autojump_clock: MockClock) -> None:

@@ -186,8 +186,17 @@ class AriEventBad:
 
 
 @frozen
+class AgentUnknown:
+    """The dialplan asked for an agent (`name`) that is not configured; the default one answers `channel`."""
+
+    at: float
+    channel: str
+    name: str
+
+
+@frozen
 class AriCleanUpFailed:
-    """Something of a call is still in Asterisk; it is looked for again at the next connection."""
+    """Something of a call is still in Asterisk (`detail`: ids); it is tried again each second."""
 
     at: float
     call: str
@@ -240,6 +249,7 @@ Event: TypeAlias = (
     | AriLost
     | AriReplaced
     | AriEventBad
+    | AgentUnknown
     | AriCleanUpFailed
     | CallCrashed
     | CallEnded

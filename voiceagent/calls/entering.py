@@ -8,6 +8,7 @@ import trio
 from attrs import frozen
 
 from voiceagent.calls.call import Agent
+from voiceagent.journal import AgentUnknown, Journal
 from voiceagent.pbx.ari.dispatch import Mailbox
 from voiceagent.pbx.ari.errors import AriError, OverflowedError
 from voiceagent.pbx.ari.handles import Channel
@@ -31,7 +32,7 @@ class StasisSettings:
 
 
 async def who_answers(
-    start: StasisStart, caller: Channel, agents: Mapping[str, Agent], settings: StasisSettings
+    start: StasisStart, caller: Channel, agents: Mapping[str, Agent], settings: StasisSettings, journal: Journal
 ) -> tuple[Agent, dict[str, str]]:
     """The agent that the dialplan asks for, and what is known of the caller."""
     channel = start.channel
@@ -52,8 +53,10 @@ async def who_answers(
         for name in wanted:
             nursery.start_soon(read, name)
     facts |= {name.lower(): values[name] for name in settings.variables}
-    named = named or values.get(_AGENT, "")
-    return agents.get(named, agents[settings.default_agent]), facts
+    wished = named or values.get(_AGENT, "")
+    if wished and wished not in agents:
+        journal(AgentUnknown(trio.current_time(), channel.name, wished))
+    return agents.get(wished, agents[settings.default_agent]), facts
 
 
 def came_back(events: Mailbox, caller: str, *, has_left: bool) -> StasisStart | None:

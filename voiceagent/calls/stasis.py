@@ -165,7 +165,7 @@ class StasisCalls:
         call: Call | None = None
         reason: str | None = "service stopped"
         try:
-            agent, facts = await who_answers(start, caller, self.agents, self.settings)
+            agent, facts = await who_answers(start, caller, self.agents, self.settings, self.live.journal)
             call = Call(uuid4(), agent.name, start.channel.name, trio.current_time(), facts)
             reason = self.admission.begin(call.uuid) if self.accepting else "service stopped"
         finally:

@@ -103,8 +103,14 @@ async def _look(config: Config, quiet: bool) -> list[Finding]:  # noqa: FBT001 -
 async def _look_at_all(config: Config, tell: Callable[..., None]) -> None:
     tell(Finding("config", "ok", f"{len(config.agents)} agents, {config.audiosocket.agent} answers"))
     tell(await _agents(config))
-    listener, finding = await _listener(config)
+    listener, finding = await _listener("audiosocket", config.audiosocket.listen)
     tell(finding)
+    for name, where in (("dialplan", config.dialplan.listen), ("http", config.http.listen)):
+        if where:
+            other, finding = await _listener(name, where)
+            tell(finding)
+            if other is not None:
+                other.close()
     with listener or nullcontext():
         ari = config.ari
         if not ari.url:
@@ -135,19 +141,19 @@ async def _agents(config: Config) -> Finding:
         return Finding("agents", "failed", str(error), "install or correct what is named there")
 
 
-async def _listener(config: Config) -> tuple[socket.socket | None, Finding]:
-    """The configured listener, open, unless somebody has the address."""
-    where = config.audiosocket.listen
+async def _listener(name: str, where: str) -> tuple[socket.socket | None, Finding]:
+    """A configured listener, open, unless somebody has the address."""
     host, port = parse_address(where)
     try:
         listener = await open_listener(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            remedy = "all is well if that is a running voiceagent; else choose another audiosocket.listen"
-            return None, Finding("audiosocket", "warning", f"{where} is in use", remedy)
-        remedy = "set audiosocket.listen to an address of this machine"
-        return None, Finding("audiosocket", "failed", f"{where}: {error.strerror}", remedy)
-    return listener, Finding("audiosocket", "ok", f"{address_text(*listener.getsockname()[:2])} can be listened on")
+            remedy = f"all is well if that is this voiceagent, running; else choose another {name}.listen"
+            return None, Finding(name, "warning", f"{where} is in use", remedy)
+        return None, Finding(
+            name, "failed", f"{where}: {error.strerror}", f"set {name}.listen to an address of this machine"
+        )
+    return listener, Finding(name, "ok", f"{address_text(*listener.getsockname()[:2])} can be listened on")
 
 
 async def _asterisk(client: AriClient, config: Config) -> list[Finding]:
@@ -189,13 +195,16 @@ async def _application(client: AriClient, config: Config, *, serving: bool) -> F
     try:
         await client.request(applications.get(app))
     except NotFoundError:
+        if serving:
+            remedy = "what has the address of audiosocket.listen is not this voiceagent: stop it, or choose another"
+            return Finding("application", "failed", f"{app} is nobody's, so no voiceagent runs with it", remedy)
         return Finding("application", "ok", f"{app} is nobody's yet")
     except AriError as error:
         return Finding("application", "failed", str(error), "see above")
     if serving:
         return Finding("application", "ok", f"{app} is registered, by the running service it seems")
-    remedy = "stop the other client, or choose another ari.app (and the same name in Stasis() in the dialplan)"
-    return Finding("application", "failed", f"{app} is registered by another client", remedy)
+    remedy = "harmless if a voiceagent crashed; else stop the other client, or choose another ari.app"
+    return Finding("application", "warning", f"{app} is registered, though no voiceagent runs here", remedy)
 
 
 async def _media(client: AriClient, config: Config, listener: socket.socket | None) -> Finding:
@@ -219,9 +228,17 @@ async def _media(client: AriClient, config: Config, listener: socket.socket | No
     finally:
         with trio.move_on_after(_CONNECT_S, shield=True), suppress(AriError):
             await client.request(channels.hangup(channel))
+    if _is_any(where):
+        advice = "set audiosocket.advertise to this machine's own address, unless Asterisk runs here"
+        return Finding("media", "warning", f"Asterisk connects to {where}", advice)
     if listener is not None and heard != [leg]:
         return Finding("media", "failed", f"Asterisk connects to somebody else at {where}", remedy)
     return Finding("media", "ok", f"Asterisk connects to {where}")
+
+
+def _is_any(where: str) -> bool:
+    """Whether it stands for all addresses of a machine, which to Asterisk are its own."""
+    return parse_address(where)[0] in ("0.0.0.0", "::")  # noqa: S104 - is asked about, not bound
 
 
 async def _identify(listener: socket.socket, heard: list[UUID]) -> None:

@@ -54,6 +54,8 @@ def line_of(event: Event) -> str | None:
             return _line("ari-replaced", {"application": application})
         case journal.AriEventBad(problem=problem):
             return _line("ari-event-bad", {"problem": problem})
+        case journal.AgentUnknown(channel=channel, name=name):
+            return _line("agent-unknown", {"channel": channel, "name": name})
         case journal.AriCleanUpFailed(call=call, detail=detail):
             return _line("ari-clean-up-failed", {"call": call, "detail": detail})
         case journal.CallCrashed(call=call, traceback=traceback):

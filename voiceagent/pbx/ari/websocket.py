@@ -29,6 +29,14 @@ Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 _FOREIGN: Final = (ConnectionClosed, ConnectionRejected, ProtocolError, HttpError)
 
 
+#: What a refusal means.
+_HINTS: Final = {
+    401: ": ari.user or ari.password is wrong",
+    403: ": ari.user may not do that",
+    404: ": there is no ARI at ari.url, or it is not enabled",
+}
+
+
 @asynccontextmanager
 async def open_websocket(url: str, user: str, password: str, app: str) -> AsyncIterator[WebSocketConnection]:
     """The events of `app` at the ARI at `url`; nothing else of Asterisk is subscribed to.
@@ -86,7 +94,7 @@ async def _open_stream(url: str) -> Stream:
 def _told(error: BaseException) -> str:
     match error:
         case ConnectionRejected(status_code=status):
-            return f"refused with {status}"
+            return f"refused with {status}{_HINTS.get(status, '')}"
         case ConnectionClosed(reason=reason):
             return f"closed, {reason.name if reason else 'without a word'}"
         case _:
