@@ -22,7 +22,7 @@ from attrs import define, evolve, field
 from voiceagent.app import StartError, open_service
 from voiceagent.audio.wav import write_stereo_wav
 from voiceagent.cli.voices import Speak, open_voice
-from voiceagent.config import Config, load_config
+from voiceagent.config import Config, ConfigErrors, load_config
 from voiceagent.config.places import DEFAULT_FILE
 from voiceagent.dialogue import FlowErrors
 from voiceagent.journal import (
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             obstacle = trio.run(_demonstrate, Path(state), args.out)
     except KeyboardInterrupt:
         return 130
-    except (StartError, FlowErrors, LineError, ProviderError, OSError) as error:
+    except (ConfigErrors, StartError, FlowErrors, LineError, ProviderError, OSError) as error:
         print(f"voiceagent demo: {error}", file=sys.stderr)
         return 1
     print(f"\nBoth sides of the call are in {args.out} (left: caller, right: agent).")
