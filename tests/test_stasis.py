@@ -481,6 +481,20 @@ async def test_taking_stock_is_not_stopped_by_what_cannot_be_removed(house: Hous
         assert bridge not in asterisk.bridges
 
 
+async def test_what_never_works_keeps_nothing_else_waiting(house: House, autojump_clock: MockClock) -> None:
+    async with house.running() as asterisk:
+        stuck = [house.calls.ari.new_id("bridge") for _ in range(8)]
+        fine = house.calls.ari.new_id("bridge")
+        asterisk.bridges.update({bridge: set() for bridge in (*stuck, fine)})
+        asterisk.refuse.update(stuck)
+        await house.calls.synchronise(asterisk.snapshot())
+        await trio.sleep(3)
+        assert set(asterisk.bridges) == set(stuck)
+        asterisk.refuse.clear()
+        await trio.sleep(3)
+        assert not asterisk.bridges
+
+
 async def test_while_another_client_has_our_events_calls_end_all_the_same(
     house: House, autojump_clock: MockClock
 ) -> None:

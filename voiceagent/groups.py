@@ -51,7 +51,6 @@ def unwrapped() -> Iterator[Boundary]:
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors that a group is made of, or the error itself."""
     """The errors in a group, however nested; or the error itself."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:

@@ -104,6 +104,7 @@ class StasisCalls:
             await trio.sleep(_RETRY_S)
             async with trio.open_nursery() as nursery:
                 for id_, step in list(self.owed.items())[:_OPENING]:
+                    self.owed[id_] = self.owed.pop(id_)  # to the end: what never works must not keep the others waiting
                     nursery.start_soon(self._attempt, id_, step)
                 if self.ari.state.replaced and self.served:
                     nursery.start_soon(self._look_who_is_there)
